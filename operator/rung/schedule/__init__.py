@@ -1,0 +1,93 @@
+"""Schedulers: which trials are compared, where, and which of them stop. See `rung.schedule.protocol`."""
+
+from __future__ import annotations
+
+from rung.api.errors import InvalidStudy
+from rung.api.study import Direction, Mode, Resource, SchedulerSpec, SchedulerType, StudySpec
+from rung.schedule.asha import Asha
+from rung.schedule.hyperband import Hyperband
+from rung.schedule.median_stop import MIN_TRIALS, MedianStop
+from rung.schedule.none import NoScheduler
+from rung.schedule.protocol import (
+    Entry,
+    Judgement,
+    Membership,
+    Rung,
+    RungTable,
+    Scheduler,
+    Statistic,
+    Verdict,
+)
+from rung.schedule.successive_halving import SuccessiveHalving
+from rung.schedule.wording import Wording
+
+__all__ = [
+    "Asha",
+    "Entry",
+    "Hyperband",
+    "Judgement",
+    "MedianStop",
+    "Membership",
+    "NoScheduler",
+    "Rung",
+    "RungTable",
+    "Scheduler",
+    "Statistic",
+    "SuccessiveHalving",
+    "Verdict",
+    "Wording",
+    "make_scheduler",
+]
+
+DEFAULT_ETA = 3
+"""The paper's choice: e is the optimum of its bound, and 3 is the next whole number."""
+
+
+def make_scheduler(spec: StudySpec) -> Scheduler:
+    """The scheduler that a study asks for.
+
+    Raises InvalidStudy with the field's path where the type needs a resource that is not given, where the ladder does
+    not exist, and (reason NotImplemented) for a type or mode that a later version brings.
+    """
+    asked = spec.scheduler
+    if asked.type is SchedulerType.NONE:
+        return NoScheduler(target=None if asked.resource is None else asked.resource.max)
+    if asked.mode not in {None, Mode.STOP}:
+        raise InvalidStudy(
+            "spec.scheduler.mode", f"{asked.mode} is not implemented yet; use Stop", reason="NotImplemented"
+        )
+    resource = asked.resource
+    if resource is None:
+        message = f"{asked.type.value} compares trials at steps: give resource, for example {{metric: epoch, max: 27}}"
+        raise InvalidStudy("spec.scheduler.resource", message)
+    try:
+        return _compared(asked, resource, _wording(spec, resource))
+    except ValueError as error:
+        raise InvalidStudy("spec.scheduler", str(error)) from error
+
+
+def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Scheduler:
+    """A scheduler with rungs. Raises ValueError for a ladder that does not exist, InvalidStudy for other types."""
+    eta = DEFAULT_ETA if asked.eta is None else asked.eta
+    low, high = resource.min, resource.max
+    match asked.type:
+        case SchedulerType.SUCCESSIVE_HALVING:
+            return SuccessiveHalving(low, high, eta, wording=wording)
+        case SchedulerType.HYPERBAND:
+            return Hyperband(low, high, eta, brackets=asked.brackets, wording=wording)
+        case SchedulerType.ASHA:
+            return Asha(low, high, eta, brackets=asked.brackets or 1, wording=wording)
+        case SchedulerType.MEDIAN_STOP:
+            options = asked.median_stop
+            start = low if options is None or options.start_step is None else options.start_step
+            fewest = MIN_TRIALS if options is None or options.min_trials is None else options.min_trials
+            return MedianStop(start, high, min_trials=fewest, wording=wording)
+        case _:
+            message = f"{asked.type.value} is not implemented yet; use SuccessiveHalving, Hyperband, ASHA or MedianStop"
+            raise InvalidStudy("spec.scheduler.type", message, reason="NotImplemented")
+
+
+def _wording(spec: StudySpec, resource: Resource) -> Wording:
+    """Reasons name the metric that trials are ranked by, as the user wrote it."""
+    ranked = spec.scheduler.rank_by or spec.objectives[0]
+    return Wording(metric=ranked.metric, resource=resource.metric, maximize=ranked.direction is Direction.MAXIMIZE)

@@ -1,0 +1,78 @@
+"""How a scheduler explains itself: one line with the step, the figures and how many trials they stand for.
+
+Inside the schedulers smaller is better; people read the value as the trial reported it, so a maximised metric is
+turned back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The study's own words for its metric and its step."""
+
+    metric: str = "objective"
+    resource: str = "step"
+    maximize: bool = False
+
+    def figure(self, value: float, digits: int = 4) -> str:
+        """The value as reported, to four digits: what differs further on is told by `pair`."""
+        shown = -value if self.maximize else value
+        return f"{shown + 0.0:.{digits}g}"  # + 0.0 turns a negative zero into a plain one
+
+    def pair(self, value: float, limit: float) -> tuple[str, str]:
+        """Both as reported, with the digits that tell them apart: "0.71 is worse than 0.71" explains nothing."""
+        for digits in (4, 6, 9):
+            shown = self.figure(value, digits), self.figure(limit, digits)
+            if shown[0] != shown[1] or value == limit:
+                return shown
+        return self.figure(value, 17), self.figure(limit, 17)
+
+    def stopped(self, step: int, value: float, limit: float, *, keep: int, of: int) -> str:
+        """Why a trial that is not among the best `keep` of `of` stops; `limit` is the value of the last of those."""
+        shown, border = self.pair(value, limit)
+        how = f"equals {border} of a lower trial number" if value == limit else f"is worse than {border}"
+        return f"stopped at {self.resource} {step}: {self.metric} {shown} {how}, the limit of the best {keep} of {of}"
+
+    def goes_on(self, step: int, value: float, *, rank: int, keep: int, of: int) -> str:
+        """Why a trial among the best `keep` of `of` goes on."""
+        shown = self.figure(value)
+        return (
+            f"goes on at {self.resource} {step}: {self.metric} {shown} has rank {rank} of {of}, the best {keep} go on"
+        )
+
+    def last(self, step: int, value: float) -> str:
+        """Nothing is decided at the end."""
+        return f"reached {self.resource} {step}, the last rung: {self.metric} {self.figure(value)}"
+
+    def waits(self, step: int, value: float, *, of: int) -> str:
+        """A synchronous rung is judged when all have been there."""
+        shown = self.figure(value)
+        return (
+            f"at {self.resource} {step}: {self.metric} {shown} waits for the others of its cohort ({of} there so far)"
+        )
+
+    def above_median(self, step: int, best: float, median: float, *, of: int) -> str:
+        """Why the median rule stops a trial."""
+        shown, border = self.pair(best, median)
+        return (
+            f"stopped at {self.resource} {step}: best {self.metric} {shown} is worse than {border}, "
+            f"the median of the running means of {of} trials"
+        )
+
+    def within_median(self, step: int, best: float, median: float, *, of: int) -> str:
+        """Why the median rule lets a trial go on."""
+        shown, border = self.pair(best, median)
+        return (
+            f"goes on at {self.resource} {step}: best {self.metric} {shown} is not worse than {border}, "
+            f"the median of the running means of {of} trials"
+        )
+
+    def too_few(self, step: int, best: float, *, of: int, needed: int) -> str:
+        """The median of fewer would say too little."""
+        return (
+            f"goes on at {self.resource} {step}: best {self.metric} {self.figure(best)}, "
+            f"{of} other trials were here and a median needs {needed}"
+        )
