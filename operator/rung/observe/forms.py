@@ -1,0 +1,156 @@
+"""The forms in which programs say numbers on a line of text, read without ever running or trusting it.
+
+    {"epoch": 3, "val_loss": 0.4}                     JSON; NaN, Infinity bare or quoted; nested once: `eval.loss`
+    {'loss': 0.4, 'grad': np.float64(2.0)}            a Python dict, as Hugging Face's Trainer prints it
+    epoch=3 val_loss=0.4 · loss: 0.5 - acc: 0.9       pairs anywhere on the line (Keras, Katib, logging prefixes, tqdm
+    postfixes) Epoch 3/10 · Epoch [3/10], loss: 0.5              the counter alone may stand without a sign, in any case
+
+A line may mix them (`Epoch 3: {'loss': 0.4}`). Where a name occurs twice the later one holds. Every pattern is
+possessive and starts only at a token's first character, so a hostile line costs time linear in its length; nothing is
+evaluated. A command line's flags (`--epochs=27`) are no report, nor are times (`12:30:45`), dates, ranges and numbers
+with units (`10MB`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rung.observe.extract import Wanted, number_of
+
+DICT_BYTES: Final = 16 * 1024  # a dict on a line is a report, not a dump
+PAIRS: Final = 256  # per line; more is a dump too
+DECODER: Final = json.JSONDecoder(parse_int=float)  # an integer of 5,000 digits is infinity, not a ValueError
+
+_NUMBER = r"[-+]?+(?:\d++(?:\.\d*+)?+(?:[eE][-+]?+\d++)?+|\.\d++(?:[eE][-+]?+\d++)?+|(?i:nan|inf(?:inity)?+))"
+_ENDS = r"(?!\w|:\d|\.\w|/\D|-\d)"  # not a time, version, path, date or unit
+_IN_NAME = r"[^\s,;|(){}\"=:<>]"
+_PAIR = re.compile(rf"(?<!{_IN_NAME})({_IN_NAME}++)\s*+[=:]\s*+({_NUMBER}){_ENDS}")
+_PLAIN_NAME = re.compile(rf"{_IN_NAME}++")
+_TOKEN = re.compile(
+    r"\s*+(?:"
+    r"(?P<text>'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")"
+    rf"|(?P<number>{_NUMBER})(?![\w.])"
+    r"|(?P<word>\w[\w.]*+\(?+)"  # with its dots and its parenthesis at once: trying twice would be quadratic
+    r"|(?P<mark>[{}\[\]:,()])"
+    r"|(?P<other>\S))",
+)
+_SCALARS = re.compile(
+    r"(?:\w++\.)*+(?:b?float\d*|u?int\d*|tensor|Tensor|array|Array)\("
+)  # np.float64(0.5), tensor(0.5)
+
+
+class LineForms:
+    """Reads one line at a time. Made once per stream, since the wanted names shape the patterns."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        # A user's name becomes literal text, never a pattern.
+        self._odd = [
+            (key, re.compile(rf"(?<!\w){re.escape(key)}\s*+[=:]\s*+({_NUMBER}){_ENDS}"))
+            for key in wanted.keys
+            if not _PLAIN_NAME.fullmatch(key)
+        ]
+        self._counter = wanted.steps[0]
+        self._counter_word = self._counter.lower()
+        self._counted = re.compile(
+            rf"(?<![\w.-]){re.escape(self._counter)}\s*+[=:#]?+\s*+[\[(]?+\s*+({_NUMBER}){_ENDS}", re.IGNORECASE
+        )
+
+    def read(self, line: str) -> tuple[dict[str, float], Mapping[str, object]]:
+        """The numbers on a line by name, and the JSON object on it (empty if there is none), for what is no number."""
+        numbers: dict[str, float] = {}
+        document: Mapping[str, object] = {}
+        brace = line.find("{")
+        if brace >= 0:
+            inner, document = _braced(line, brace)
+            if inner is not None:
+                numbers.update(self._pairs(line[:brace]))
+                numbers.update(inner)
+                return numbers, document
+        numbers.update(self._pairs(line))
+        return numbers, document
+
+    def _pairs(self, text: str) -> Iterator[tuple[str, float]]:
+        if self._counter_word in text.lower():
+            for found in self._counted.finditer(text):
+                yield self._counter, float(found[1])
+        if "=" not in text and ":" not in text:
+            return
+        for count, found in enumerate(_PAIR.finditer(text)):
+            if count >= PAIRS:
+                break
+            name = found[1].lstrip("[<*")
+            if name[:1].isalpha() or name[:1] == "_":
+                yield name, float(found[2])
+        for key, pattern in self._odd:
+            if key in text:
+                for found in pattern.finditer(text):
+                    yield key, float(found[1])
+
+
+def _braced(line: str, brace: int) -> tuple[dict[str, float] | None, Mapping[str, object]]:
+    """The numbers in the braces that open at `brace`, None if they hold no JSON object and no dict; and the object."""
+    try:
+        document, _ = DECODER.raw_decode(line, brace)
+    except (ValueError, RecursionError):
+        inner = dict_numbers(line[brace : brace + DICT_BYTES])
+        return (inner or None), {}
+    return json_numbers(document), document
+
+
+def json_numbers(document: Mapping[str, object]) -> dict[str, float]:
+    """The numbers of a JSON object, one nested level flattened with a dot; lists and deeper levels are passed over."""
+    numbers: dict[str, float] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            for inner, nested in value.items():
+                number = number_of(nested)
+                if number is not None:
+                    numbers[f"{name}.{inner}"] = number
+        else:
+            number = number_of(value)
+            if number is not None:
+                numbers[name] = number
+    return numbers
+
+
+def dict_numbers(text: str) -> dict[str, float]:
+    """The numbers of a Python dict's text, read token by token up to its closing brace, one nested level with a dot.
+
+    `np.float64(0.5)` and `tensor(0.5, device='cuda:0')` count as their first number. What is no dict, or is
+    torn, gives nothing.
+    """
+    numbers: dict[str, float] = {}
+    parents: list[str] = []  # of the open braces; the outermost has an empty name
+    text_before: str | None = None  # a string that may turn out to be a key
+    key: str | None = None  # whose value comes next
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        said = token[kind] if kind else ""
+        value: float | None = None
+        match kind, said:
+            case "mark", ":":
+                key, text_before = text_before, None
+                continue
+            case "mark", "{":
+                parents.append(key or "")
+            case "mark", "}":
+                if parents:
+                    parents.pop()
+                if not parents:
+                    return numbers
+            case "word", _ if _SCALARS.fullmatch(said):
+                continue  # its number follows, and is the key's
+            case "text", _:
+                text_before = said[1:-1]
+                value = number_of(text_before) if key is not None else None
+            case "number", _:
+                value = float(said)
+            case "other", "'" | '"':
+                break  # a string that never ends: each further quote would scan to the end again
+        if value is not None and key is not None and len(parents) <= 2:
+            numbers[f"{parents[1]}.{key}" if len(parents) == 2 else key] = value
+        key = None
+    return {}

@@ -1,0 +1,91 @@
+"""A growing log, each line once: files by offset, Kubernetes' logs by time with an overlap."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rung.api.facts import Observation
+from rung.observe.extract import Sightings, Wanted
+from rung.observe.logtail import LogPosition, LogTail
+
+WANTED = Wanted.of(None, ("loss",), "epoch")
+
+
+class KubernetesLog:
+    """As the kubelet gives it: from a time on with seconds as its grain, stamped, cut at the limit."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, int, str]] = []  # seconds, nanoseconds, text
+
+    def write(self, second: int, nano: int, text: str) -> None:
+        self.lines.append((second, nano, text))
+
+    def read(self, position: LogPosition) -> bytes:
+        since = int(datetime.fromisoformat(position.time).timestamp()) if position.time else 0
+        text = "".join(
+            f"{datetime.fromtimestamp(s, UTC):%Y-%m-%dT%H:%M:%S}.{n:09}Z {t}\n" for s, n, t in self.lines if s >= since
+        )
+        return text.encode()[: position.limit]
+
+
+def taken(tail: LogTail, chunk: bytes) -> list[Observation]:
+    return [o for found in tail.read(chunk) for o in found]
+
+
+def test_a_file_is_read_by_offset() -> None:
+    tail = LogTail(WANTED, Sightings(), stamped=False)
+    body = b"epoch=1 loss=1\nepoch=2 lo"
+    assert taken(tail, body) == [Observation(1, {"loss": 1})]
+    assert tail.position.offset == len(body)
+    assert taken(tail, b"ss=2\nepoch=3 loss=3") == [Observation(2, {"loss": 2})]
+    assert tail.finish() == [Observation(3, {"loss": 3})]
+
+
+def test_an_overlap_is_taken_once_and_equal_times_are_told_apart() -> None:
+    log, tail = KubernetesLog(), LogTail(WANTED, Sightings(), stamped=True)
+    log.write(100, 5, "epoch=1 loss=1")
+    log.write(100, 5, "epoch=2 loss=2")
+    assert [o.step for o in taken(tail, log.read(tail.position))] == [1, 2]
+    assert taken(tail, log.read(tail.position)) == []
+    log.write(100, 5, "epoch=3 loss=3")
+    log.write(100, 7, "epoch=4 loss=4")
+    assert [o.step for o in taken(tail, log.read(tail.position))] == [3, 4]
+    assert tail.position.time == "1970-01-01T00:01:40.000000007Z"
+
+
+def test_a_torn_line_waits_and_counts_at_the_end() -> None:
+    log, tail = KubernetesLog(), LogTail(WANTED, Sightings(), stamped=True)
+    log.write(100, 1, "epoch=1 loss=1")
+    whole = log.read(tail.position)
+    assert taken(tail, whole[:-1]) == []
+    assert tail.finish() == [Observation(1, {"loss": 1})]
+
+
+def test_a_flood_within_one_second_does_not_stop_the_reading() -> None:
+    sightings = Sightings()
+    log, tail = KubernetesLog(), LogTail(WANTED, sightings, stamped=True, limit=1000)
+    for i in range(100):
+        log.write(100, i, f"epoch={i} loss=1")
+    log.write(101, 0, "epoch=500 loss=5")
+    found: list[Observation] = []
+    for _ in range(4):
+        found += taken(tail, log.read(tail.position))
+    assert found[-1] == Observation(500, {"loss": 5})
+    assert any("within one second" in problem for problem in sightings.problems)
+
+
+MOMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40)
+
+
+@given(MOMENTS, st.lists(st.integers(0, 40), max_size=6), st.integers(120, 400))
+def test_every_line_is_taken_exactly_once(moments: list[tuple[int, int]], reads: list[int], limit: int) -> None:
+    log, tail = KubernetesLog(), LogTail(WANTED, Sightings(), stamped=True, limit=10_000 + limit)
+    steps: list[float] = []
+    for count, (second, nano) in enumerate(sorted(moments)):
+        if count in reads:
+            steps += [o.step for o in taken(tail, log.read(tail.position))]
+        log.write(second, nano, f"epoch={count} loss=1")
+    steps += [o.step for o in taken(tail, log.read(tail.position))]
+    assert steps == list(range(len(moments)))
