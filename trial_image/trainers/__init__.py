@@ -1,0 +1,1 @@
+"""Programs to tune: two that use the SDK, two that know nothing of Rung."""
