@@ -1,0 +1,206 @@
+"""What the brain can decide. An executor applies decisions in the given order and stops at the first record it cannot write.
+
+Records (`Judge`, `Conclude`, `Wait`, `Retry`) change what is known and are written to the trial before anything follows from
+them; actions (`Create`, `Start`, `End`) change the world and may be repeated without harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from rung.api.facts import Assignment, Attempt, AttemptPhase, RungRecord, TrialFacts, TrialState, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Record values at rungs, and the scheduler's verdict on each; a Stop ends the trial."""
+
+    number: int
+    rungs: tuple[RungRecord, ...]  # all of the trial's, new ones and new verdicts included
+    reason: str = ""
+    message: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)  # final ones, where the verdict is Stop
+    stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """The trial is over."""
+
+    number: int
+    state: TrialState
+    reason: str
+    message: str
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The program has ended well; a synchronous rung has yet to judge the trial."""
+
+    number: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """An attempt is over and another one may start."""
+
+    number: int
+    attempt: int
+    reason: str
+    message: str
+    crash: bool = False  # uses up one of trial.retries
+    disruption: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A new trial."""
+
+    number: int
+    parameters: Assignment
+    seed: int
+    bracket: int
+    enqueued: int | None = None
+    values: Mapping[str, float] | None = None  # known: it will never run
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start attempt `attempt` of a trial, from its newest checkpoint if it has one."""
+
+    number: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End a live attempt at once."""
+
+    number: int
+    attempt: int
+    reason: str
+
+
+Record = Judge | Conclude | Wait | Retry
+Action = Create | Start | End
+Decision = Record | Action
+
+
+class StudyState(StrEnum):
+    """Where a study stands; the condition of that name is true."""
+
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyVerdict:
+    """Where the study stands and why, in one CamelCase word and one line."""
+
+    state: StudyState
+    reason: str
+    message: str
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will be started."""
+        return self.state in {StudyState.SUCCEEDED, StudyState.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """One call's worth. With `again` set the facts will have changed once these are applied: decide again at once."""
+
+    decisions: tuple[Decision, ...]
+    verdict: StudyVerdict | None = None
+    again: bool = False
+    look_again_at: float | None = None  # when the clock alone may change the answer
+
+
+def applied(facts: TrialFacts, decision: Decision, now: float) -> TrialFacts:
+    """The trial after the decision. Pure; the executor writes the result."""
+    match decision:
+        case Judge():
+            judged = replace(facts, rungs=decision.rungs)
+            if decision.message:
+                judged = replace(judged, reason=decision.reason, message=decision.message)
+            if decision.stop:
+                judged = _finished(judged, TrialState.STOPPED, decision.values, now)
+            return judged
+        case Conclude():
+            over = replace(facts, reason=decision.reason, message=decision.message)
+            return _finished(over, decision.state, decision.values, now)
+        case Wait():
+            spent = _with_time_of(facts, now)
+            return replace(spent, state=TrialState.WAITING, reason="WaitingForRung", message=decision.message)
+        case Retry():
+            spent = _with_time_of(facts, now)
+            return replace(
+                spent,
+                state=TrialState.PENDING,
+                attempt=max(facts.attempt, decision.attempt),
+                crashes=facts.crashes + decision.crash,
+                disruptions=facts.disruptions + decision.disruption,
+                reason=decision.reason,
+                message=decision.message,
+            )
+        case Start():
+            live = facts.live  # the body may have seen more of it already: that it was refused, say
+            if live is None or live.number != decision.attempt:
+                live = Attempt(decision.attempt, AttemptPhase.QUEUED)
+            return replace(facts, state=TrialState.QUEUED, attempt=decision.attempt, live=live)
+        case End():
+            live = facts.live
+            return facts if live is None else replace(facts, live=replace(live, ending=True))
+        case Create():
+            return created(decision)
+
+
+def created(decision: Create) -> TrialFacts:
+    """The new trial. One with known values is finished from the start."""
+    facts = TrialFacts(
+        number=decision.number,
+        parameters=decision.parameters,
+        seed=decision.seed,
+        bracket=decision.bracket,
+        enqueued=decision.enqueued,
+    )
+    if decision.values is None:
+        return facts
+    return replace(facts, state=TrialState.KNOWN, values=decision.values, reason="Known", message="values were given")
+
+
+def open_rungs(facts: TrialFacts) -> tuple[RungRecord, ...]:
+    """Recorded rungs that still wait for a verdict."""
+    return tuple(r for r in facts.rungs if r.verdict is Verdict.OPEN)
+
+
+def running_seconds(facts: TrialFacts, now: float) -> float:
+    """Time that the trial's programs have run until `now`, ended attempts included. Queued time does not count."""
+    return facts.seconds + _attempt_seconds(facts, now)
+
+
+def _attempt_seconds(facts: TrialFacts, now: float) -> float:
+    """Of the newest attempt, unless it has been added to `facts.seconds` already."""
+    live = facts.live
+    if live is None or live.started_at is None or facts.state not in {TrialState.QUEUED, TrialState.RUNNING}:
+        return 0.0
+    return max(0.0, (live.ended_at if live.ended_at is not None else now) - live.started_at)
+
+
+def _with_time_of(facts: TrialFacts, now: float) -> TrialFacts:
+    """The newest attempt's time added to the trial's sum, once."""
+    return replace(facts, seconds=facts.seconds + _attempt_seconds(facts, now))
+
+
+def _finished(facts: TrialFacts, state: TrialState, values: Mapping[str, float], now: float) -> TrialFacts:
+    over = _with_time_of(facts, now)
+    ended_at = over.live.ended_at if over.live is not None and over.live.ended_at is not None else now
+    lost = over.seconds if state in {TrialState.FAILED, TrialState.INFEASIBLE} else over.lost_seconds
+    return replace(over, state=state, values=values, ended_at=ended_at, lost_seconds=lost)

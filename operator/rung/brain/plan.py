@@ -1,0 +1,113 @@
+"""A study, compiled once per generation: everything that a decision needs and that does not change from one to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rung.api.errors import InvalidStudy
+from rung.api.implemented import check_implemented
+from rung.api.study import Study, StudySpec
+from rung.brain.measure import Measure, compile_measure
+from rung.schedule import make_scheduler
+from rung.schedule.protocol import Scheduler
+from rung.search import make_sampler
+from rung.search.protocol import Sampler
+from rung.space.space import Space
+
+if TYPE_CHECKING:
+    from rung.brain.trials import Trials
+
+DEFAULT_TRIALS = 64
+"""Where neither trials, gpuHours nor durationSeconds says otherwise: enough for four doublings of a first random round."""
+
+HOURS = 3600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An accepted study. Build it with `Plan.of`; holding one means that the study can run."""
+
+    study: Study
+    space: Space
+    sampler: Sampler
+    scheduler: Scheduler
+    measure: Measure
+    trial_limit: int | None
+    gpu_seconds_limit: float | None
+
+    @staticmethod
+    def of(study: Study) -> Plan:
+        """Compile and check everything that needs no cluster.
+
+        Raises InvalidStudy with the field's path, reason "NotImplemented" for what a later version will bring.
+        """
+        spec = study.spec
+        check_implemented(spec)
+        space = Space.of(spec.parameters, spec.parameter_constraints)
+        sampler = make_sampler(spec, space)
+        scheduler = make_scheduler(spec)
+        return Plan(
+            study=study,
+            space=space,
+            sampler=sampler,
+            scheduler=scheduler,
+            measure=compile_measure(spec),
+            trial_limit=_trial_limit(spec),
+            gpu_seconds_limit=_gpu_seconds_limit(spec),
+        )
+
+    @property
+    def spec(self) -> StudySpec:
+        """What the user wrote, defaults filled in."""
+        return self.study.spec
+
+    @property
+    def target(self) -> int | None:
+        """The step to train up to; None where no resource is given."""
+        return self.scheduler.target
+
+    @property
+    def resource_name(self) -> str:
+        """What the study counts its steps in."""
+        resource = self.spec.scheduler.resource
+        return "step" if resource is None else resource.metric
+
+    def summary(self, trials: Trials) -> str:
+        """One line on the best trial so far."""
+        best = trials.incumbent
+        if best is None:
+            return "no result yet"
+        said = ", ".join(
+            f"{goal.figure.name} {goal.rank(value):.6g}"
+            for goal, value in zip(self.measure.goals, best.objectives, strict=True)
+        )
+        partial = "" if best.complete else f" (stopped at {self.resource_name} {best.step:g})"
+        return f"best trial {best.number}: {said}{partial}"
+
+    def trial_seed(self, number: int) -> int:
+        """A seed for the trial's own program: keyed by study seed and number, below 2**31 so that every framework takes it."""
+        return int(np.random.SeedSequence([self.spec.seed, number]).generate_state(1)[0] & 0x7FFF_FFFF)
+
+
+def _trial_limit(spec: StudySpec) -> int | None:
+    """An explicit limit; else the default, unless another budget or the sampler's own end stops the study."""
+    limits = spec.limits
+    if limits.trials is not None:
+        return limits.trials
+    if limits.gpu_hours is not None or limits.duration_seconds is not None:
+        return None
+    if spec.sampler.type.value in {"Grid", "List"}:
+        return None  # ends by itself
+    return DEFAULT_TRIALS
+
+
+def _gpu_seconds_limit(spec: StudySpec) -> float | None:
+    if spec.limits.gpu_hours is None:
+        return None
+    hours = float(spec.limits.gpu_hours)
+    if hours <= 0:
+        raise InvalidStudy("spec.limits.gpuHours", f"must be above 0, got {spec.limits.gpu_hours}")
+    return hours * HOURS

@@ -1,0 +1,173 @@
+"""The laws of the brain, on worlds where anything may happen in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rung.api.facts import AttemptEnd, TrialState, Verdict
+from rung.brain import StudyRecord, StudyState
+
+from .world import World, a_plan
+
+RESOURCE = {"metric": "epoch", "min": 1, "max": 9}
+SCHEDULERS: dict[str, dict[str, Any]] = {
+    "none": {"type": "None", "resource": RESOURCE},
+    "asha": {"type": "ASHA", "resource": RESOURCE},
+    "halving": {"type": "SuccessiveHalving", "resource": RESOURCE},
+    "hyperband": {"type": "Hyperband", "resource": RESOURCE},
+    "median": {"type": "MedianStop", "resource": RESOURCE},
+}
+
+events = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["step", "steps", "crash", "disrupt"])), max_size=60)
+
+
+def run(scheduler: str, script: list[tuple[int, str]], *, lazy: bool = False) -> World:
+    """A world after this script: event k happens to the (k mod running)-th running trial; `lazy` keeps ended pods ending."""
+    world = World(a_plan(scheduler=SCHEDULERS[scheduler], limits={"trials": 12, "parallelism": 3}))
+    world.reconcile()
+    for pick, what in script:
+        if not lazy:
+            world.let_end()
+        candidates = sorted(set(world.running) - world.ending)
+        if not candidates:
+            break
+        number = candidates[pick % len(candidates)]
+        match what:
+            case "step":
+                world.advance(number)
+            case "steps":
+                world.advance(number, 4)
+            case "crash":
+                world.finish(number, AttemptEnd.CRASHED)
+            case _:
+                world.finish(number, AttemptEnd.DISRUPTED, 143)
+    return world
+
+
+def drain(world: World) -> World:
+    """Let every trial run to its end."""
+    for _ in range(2000):
+        world.let_end()
+        if not world.running:
+            break
+        world.advance(min(world.running))
+    return world
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(script=events, lazy=st.booleans(), data=st.data())
+def test_whatever_happens_the_laws_hold(
+    scheduler: str, script: list[tuple[int, str]], lazy: bool, data: st.DataObject
+) -> None:
+    world = run(scheduler, script, lazy=lazy)
+
+    assert world.most_live <= 3, "more trials were active than parallelism allows"
+    assert len(world.created) == len(set(world.created)), "a number was used twice"
+    assert world.created == sorted(world.created) == list(range(len(world.created)))
+    assert len(world.started) == len(set(world.started)), "an attempt was started twice"
+
+    now = world.decide()
+    assert not now.decisions, "deciding again after applying decided something new"
+    assert world.decide() == now, "the same facts gave other decisions"
+    order = data.draw(st.permutations(sorted(f.number for f in world.trials)))
+    assert world.decide(world.rebuilt(order)) == now, "a permuted trial list gave other decisions"
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(script=events)
+def test_every_study_comes_to_its_end(scheduler: str, script: list[tuple[int, str]]) -> None:
+    world = drain(run(scheduler, script))
+    assert world.outcome is not None
+    assert world.outcome.verdict.over
+    assert all(facts.finished for facts in world.trials)
+    assert not world.trials.live
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "median"])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(script=events)
+def test_replaying_the_records_gives_the_recorded_verdicts(scheduler: str, script: list[tuple[int, str]]) -> None:
+    from rung.brain.replay import contradictions
+
+    world = run(scheduler, script)
+    assert contradictions(world.plan, list(world.trials)) == []
+
+
+@pytest.mark.parametrize("scheduler", ["halving", "hyperband"])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(one=events, other=events)
+def test_synchronous_verdicts_do_not_depend_on_the_order_of_arrival(
+    scheduler: str, one: list[tuple[int, str]], other: list[tuple[int, str]]
+) -> None:
+    def calm(script: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        return [(pick, what) for pick, what in script if what.startswith("step")]
+
+    def verdicts(world: World) -> dict[tuple[int, int], Verdict]:
+        return {(f.number, r.step): r.verdict for f in world.trials for r in f.rungs if r.verdict is not Verdict.OPEN}
+
+    first, second = drain(run(scheduler, calm(one))), drain(run(scheduler, calm(other)))
+    stopped = {f.number for f in first.trials if f.state is TrialState.STOPPED}
+    assert stopped == {f.number for f in second.trials if f.state is TrialState.STOPPED}
+    assert first.trials.incumbent == second.trials.incumbent
+    one_way, other_way = verdicts(first), verdicts(second)
+    shared = one_way.keys() & other_way.keys()
+    assert {k: one_way[k] for k in shared} == {k: other_way[k] for k in shared}
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"trials": 12},
+        {"trials": 12, "patienceTrials": 3},
+        {"trials": 12, "failedTrials": 1},
+        {"gpuHours": "0.004"},
+        {"durationSeconds": 9},
+    ],
+    ids="-".join,
+)
+@pytest.mark.parametrize("goal", [None, "0.9"])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(script=events)
+def test_a_study_that_has_ended_stays_so(
+    limits: dict[str, Any], goal: str | None, script: list[tuple[int, str]]
+) -> None:
+    objective = {"metric": "loss", "direction": "Minimize", **({"goal": goal} if goal else {})}
+    world = World(a_plan(objectives=[objective], scheduler=SCHEDULERS["asha"], limits={**limits, "parallelism": 3}))
+    world.reconcile()
+    over = ""
+    for pick, what in [*script, *[(0, "steps")] * 40]:
+        candidates = sorted(set(world.running) - world.ending)
+        if not candidates:
+            break
+        number = candidates[pick % len(candidates)]
+        if what.startswith("step"):
+            world.advance(number, 1 if what == "step" else 4)
+        else:
+            world.finish(number, AttemptEnd.CRASHED)
+        world.let_end()
+        assert world.outcome is not None
+        verdict = world.outcome.verdict
+        assert not over or verdict.reason == over, f"ended by {over}, then {verdict}"
+        over = verdict.reason if verdict.over else over
+        if over:
+            world.record = StudyRecord(started_at=1000.0, created=len(world.created), reason=over, ended_at=world.now)
+    world.now += 1000.0
+    assert not over or world.reconcile().verdict.reason == over
+
+
+def test_a_raised_limit_reopens_the_study_it_ended() -> None:
+    world = drain(run("asha", []))
+    assert world.outcome is not None
+    assert (world.outcome.verdict.state, world.outcome.verdict.reason) == (StudyState.SUCCEEDED, "TrialsCompleted")
+    more = a_plan(scheduler=SCHEDULERS["asha"], limits={"trials": 14, "parallelism": 3})
+    again = World(more)
+    for facts in world.trials:
+        again.trials.put(facts)
+    outcome = again.reconcile()
+    assert outcome.verdict.state is StudyState.RUNNING
+    assert again.created == [12, 13]
