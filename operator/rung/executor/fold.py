@@ -1,0 +1,96 @@
+"""Folding what is seen of an attempt into what is known of its trial. Pure and idempotent: folding twice equals folding once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from rung.api.facts import (
+    Attempt,
+    AttemptEnd,
+    AttemptPhase,
+    MetricSummary,
+    Observation,
+    TrialFacts,
+    TrialState,
+    merged,
+)
+from rung.executor.body import Sight
+
+
+def folded(facts: TrialFacts, sight: Sight, now: float) -> TrialFacts:
+    """The trial with the news. A finished one keeps its record; only its still ending attempt is news."""
+    attempt = sight.attempt
+    if facts.finished:
+        return replace(facts, live=attempt)
+    if attempt is None or attempt.number < facts.attempt:
+        return replace(facts, live=_vanished(facts, now))
+    known = facts
+    if attempt.number > facts.attempt:  # started, and the record did not come to be written
+        known = replace(facts, attempt=attempt.number, state=TrialState.QUEUED)
+    if known.state in {TrialState.QUEUED, TrialState.RUNNING}:
+        queued = attempt.phase is AttemptPhase.QUEUED
+        known = replace(known, state=TrialState.QUEUED if queued else TrialState.RUNNING)
+    started = known.started_at if known.started_at is not None else attempt.started_at
+    known = replace(
+        known,
+        live=attempt,
+        started_at=started,
+        node=attempt.node or known.node,
+        image_id=attempt.image_id or known.image_id,
+        missing=sight.missing,
+        last_observed_at=_latest(known.last_observed_at, sight.last_observed_at),
+        outputs={**known.outputs, **sight.outputs},
+        checkpoint_step=_latest(known.checkpoint_step, sight.checkpoint_step),
+    )
+    if not sight.observations:
+        return known
+    return replace(
+        known,
+        curve=merged(known.curve, sight.observations),
+        metrics=summaries(known.metrics, sight.observations, sight.metrics),
+    )
+
+
+def summaries(
+    known: Mapping[str, MetricSummary], observations: Iterable[Observation], exact: Mapping[str, MetricSummary]
+) -> Mapping[str, MetricSummary]:
+    """Each metric's running figures: values at steps beyond the last one summed up are added, earlier ones were counted.
+
+    `exact` widens the extremes, since a scraper that thinned its observations still knows them.
+    """
+    found = dict(known)
+    for observation in observations:
+        for name, value in observation.values.items():
+            summary = found.get(name)
+            if summary is None:
+                found[name] = MetricSummary.of(observation.step, value)
+            elif observation.step > summary.step:
+                found[name] = summary.then(observation.step, value)
+    for name, seen in exact.items():
+        summary = found.get(name)
+        if summary is not None and (seen.min < summary.min or seen.max > summary.max):
+            found[name] = replace(summary, min=min(summary.min, seen.min), max=max(summary.max, seen.max))
+    return found
+
+
+def _vanished(facts: TrialFacts, now: float) -> Attempt | None:
+    """An attempt that the record says is there, and that is not: deleted by somebody, or lost with its machine."""
+    if facts.state not in {TrialState.QUEUED, TrialState.RUNNING}:
+        return None
+    known = facts.live
+    return Attempt(
+        number=facts.attempt,
+        phase=AttemptPhase.ENDED,
+        started_at=known.started_at if known else None,
+        ended_at=facts.last_observed_at or now,
+        end=AttemptEnd.DISRUPTED,
+        message=f"attempt {facts.attempt} is gone: deleted, or lost with its node",
+        collected=True,
+    )
+
+
+def _latest(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return max(one, other)

@@ -1,0 +1,164 @@
+"""The status of a study: what it found and why, of constant size however many trials it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rung.api.conditions import set_condition
+from rung.api.facts import TrialState, Verdict
+from rung.api.study import StudyStatus
+from rung.brain import Plan, StudyState, StudyVerdict, Trials
+from rung.brain.trials import Incumbent
+from rung.executor.record import gpu_hours, printed, rfc3339, rfc3339_seconds, trial_name_of
+
+FRONT_POINTS = 32  # the schema's bounds
+RUNG_ROWS = 128
+
+ACCEPTED, RUNNING, SUSPENDED, SUCCEEDED, FAILED = "Accepted", "Running", "Suspended", "Succeeded", "Failed"
+
+
+def study_status(
+    plan: Plan,
+    trials: Trials,
+    verdict: StudyVerdict,
+    previous: StudyStatus | None,
+    now: float,
+    *,
+    created: int,
+    frozen_hash: str,
+    note: str = "",
+) -> StudyStatus:
+    """The whole status. `note` is appended to the Running condition: what keeps trials from starting, say."""
+    spent = trials.ledger(now)
+    known = previous or StudyStatus()
+    ended_at = (known.ended_at or rfc3339(now)) if verdict.over else None
+    progress = f"{trials.counted - sum(1 for t in trials.unfinished)}"
+    document: dict[str, Any] = {
+        "observedGeneration": plan.study.metadata.generation,
+        "conditions": _conditions(plan, known, verdict, now, note),
+        "startedAt": known.started_at or rfc3339(now),
+        "endedAt": ended_at,
+        "frozenHash": frozen_hash,
+        "state": verdict.state.value,
+        "progress": f"{progress}/{plan.trial_limit}" if plan.trial_limit is not None else progress,
+        "gpuHours": gpu_hours(spent.used),
+        "trials": _counts(trials, created),
+        "best": _best(plan, trials),
+        "paretoFront": _front(plan, trials) if len(plan.measure.goals) > 1 else [],
+        "rungs": _rungs(plan, trials),
+        "gpuSeconds": {"used": round(spent.used), "saved": round(spent.saved), "wasted": round(spent.wasted)},
+    }
+    return StudyStatus.model_validate({k: v for k, v in document.items() if v not in (None, "", [], {})})
+
+
+def refused_status(
+    generation: int | None, previous: StudyStatus | None, reason: str, message: str, now: float
+) -> StudyStatus:
+    """The study as written cannot run. What is known of earlier trials stays."""
+    known = previous or StudyStatus()
+    conditions = set_condition(
+        tuple(known.conditions), ACCEPTED, "False", reason, message[:4096], rfc3339_seconds(now), generation or 0
+    )
+    for kind in (RUNNING, SUCCEEDED, FAILED, SUSPENDED):
+        if kind == RUNNING or any(c.type == kind for c in conditions):
+            conditions = set_condition(
+                conditions,
+                kind,
+                "False",
+                "NotAccepted",
+                "see condition Accepted",
+                rfc3339_seconds(now),
+                generation or 0,
+            )
+    return known.model_copy(
+        update={"conditions": tuple(conditions), "state": "Refused", "observed_generation": generation}
+    )
+
+
+def _conditions(plan: Plan, known: StudyStatus, verdict: StudyVerdict, now: float, note: str) -> list[dict[str, Any]]:
+    generation = plan.study.metadata.generation or 0
+    moment = rfc3339_seconds(now)
+    conditions = set_condition(
+        tuple(known.conditions), ACCEPTED, "True", "Accepted", "the study can run", moment, generation
+    )
+    message = f"{verdict.message}. {note}" if note else verdict.message
+    for state in StudyState:
+        holds = state is verdict.state
+        if not holds and state in {StudyState.SUSPENDED, StudyState.FAILED} and not _ever(known, state.value):
+            continue  # a condition that was never true need not be listed
+        conditions = set_condition(
+            conditions,
+            state.value,
+            "True" if holds else "False",
+            verdict.reason,
+            message[:4096],
+            moment,
+            generation,
+        )
+    return [c.model_dump(by_alias=True, exclude_none=True, mode="json") for c in conditions]
+
+
+def _ever(known: StudyStatus, kind: str) -> bool:
+    return any(c.type == kind for c in known.conditions)
+
+
+def _counts(trials: Trials, created: int) -> dict[str, int]:
+    counts = trials.counts
+    return {
+        "created": created,
+        "active": len(trials.live),
+        "pending": counts[TrialState.PENDING] + counts[TrialState.QUEUED],
+        "running": counts[TrialState.RUNNING],
+        "waiting": counts[TrialState.WAITING],
+        "succeeded": counts[TrialState.SUCCEEDED],
+        "stopped": counts[TrialState.STOPPED],
+        "failed": counts[TrialState.FAILED],
+        "infeasible": counts[TrialState.INFEASIBLE],
+        "known": counts[TrialState.KNOWN],
+    }
+
+
+def _best(plan: Plan, trials: Trials) -> dict[str, Any] | None:
+    best = trials.incumbent
+    if best is None:
+        return None
+    facts = trials[best.number]
+    value = plan.measure.goals[0].rank(best.objectives[0])
+    document: dict[str, Any] = {
+        "trial": trial_name_of(plan.study, best.number),
+        "value": printed(value),
+        "values": {g.figure.name: repr(g.rank(v)) for g, v in zip(plan.measure.goals, best.objectives, strict=True)},
+        "parameters": plan.space.render(facts.parameters),
+        "complete": best.complete,
+    }
+    if facts.checkpoint_step is not None:
+        document["checkpointStep"] = facts.checkpoint_step
+    return document
+
+
+def _front(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
+    def point(incumbent: Incumbent) -> dict[str, Any]:
+        values = [printed(g.rank(v)) for g, v in zip(plan.measure.goals, incumbent.objectives, strict=True)]
+        return {"trial": trial_name_of(plan.study, incumbent.number), "values": values}
+
+    return [point(incumbent) for incumbent in trials.front[:FRONT_POINTS]]
+
+
+def _rungs(plan: Plan, trials: Trials) -> Sequence[dict[str, Any]]:
+    """One row a rung: who reached it, who went on, who was stopped, and the best value there."""
+    rows = []
+    for bracket, step, rung in trials.table.rungs():
+        verdicts = {v: trials.judged[bracket, step, v.value] for v in Verdict}
+        best = next(iter(rung), None)
+        rows.append(
+            {
+                "bracket": bracket,
+                "step": step,
+                "entered": len(rung),
+                "promoted": verdicts[Verdict.CONTINUE],
+                "stopped": verdicts[Verdict.STOP],
+                "best": "" if best is None else printed(plan.measure.ranking.rank(best.value)),
+            }
+        )
+    return rows[:RUNG_ROWS]

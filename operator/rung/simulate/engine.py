@@ -1,0 +1,141 @@
+"""The simulated body: the same brain over curves and a virtual clock. Hours of training pass in milliseconds.
+
+A trial reports at the steps where something may be decided (rungs and its last step; every step where a goal could be met in
+mid-flight), and each report carries the whole curve up to it, as a scrape of a real trial would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from dataclasses import dataclass, field, replace
+
+from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, Observation, TrialFacts
+from rung.brain import Plan, StudyRecord, StudyVerdict, Trials
+from rung.executor.body import Sight
+from rung.executor.reconcile import Outcome, reconcile
+from rung.simulate.curves import CurveSource
+
+DEFAULT_STEPS = 27
+"""Steps of a trial whose study names no resource: three rungs' worth at eta 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One running attempt: when it started and what it will say."""
+
+    attempt: int
+    started_at: float
+    seconds_per_step: float
+    observations: tuple[Observation, ...]
+
+
+@dataclass(slots=True)
+class SimulatedBody:
+    """Keeps the virtual clock, the running attempts and the reports to come."""
+
+    plan: Plan
+    curves: CurveSource
+    gpus: int = 1
+    now: float = 0.0
+    runs: dict[int, Run] = field(default_factory=dict)
+    events: list[tuple[float, int, int, int]] = field(default_factory=list)  # (when, number, attempt, steps said)
+    gone: list[int] = field(default_factory=list)
+    starts: int = 0
+
+    async def create(self, facts: TrialFacts) -> None:
+        """Memory is the record: nothing to do."""
+
+    async def write(self, facts: TrialFacts) -> None:
+        """Memory is the record: nothing to do."""
+
+    async def start(self, facts: TrialFacts, attempt: int) -> TrialFacts:
+        """Draw the trial's curve and put its reports on the calendar."""
+        steps = self.plan.target or DEFAULT_STEPS
+        observations = self.curves.curve(facts.parameters, facts.number, steps)
+        run = Run(attempt, self.now, self.curves.seconds_per_step(facts.parameters, facts.number), observations)
+        self.runs[facts.number] = run
+        self.starts += 1
+        for said in self._moments(facts, len(observations)):
+            heapq.heappush(self.events, (self.now + said * run.seconds_per_step, facts.number, attempt, said))
+        return replace(facts, gpus=self.gpus)
+
+    async def end(self, facts: TrialFacts, attempt: int, reason: str) -> None:  # noqa: ARG002 - the protocol's signature
+        """The attempt is gone at once; its reports to come are void."""
+        if self.runs.pop(facts.number, None) is not None:
+            self.gone.append(facts.number)
+
+    def next_sights(self) -> dict[int, Sight] | None:
+        """What is to be seen next; moves the clock. None: nothing will ever happen again."""
+        if self.gone:
+            gone, self.gone = self.gone, []
+            return {number: Sight() for number in gone}
+        while self.events:
+            when, number, attempt, said = heapq.heappop(self.events)
+            run = self.runs.get(number)
+            if run is None or run.attempt != attempt:
+                continue
+            self.now = when
+            return {number: self._sight(number, run, said)}
+        return None
+
+    def _sight(self, number: int, run: Run, said: int) -> Sight:
+        ended = said >= len(run.observations)
+        attempt = Attempt(run.attempt, AttemptPhase.RUNNING, started_at=run.started_at)
+        if ended:
+            del self.runs[number]
+            attempt = Attempt(
+                run.attempt,
+                AttemptPhase.ENDED,
+                started_at=run.started_at,
+                ended_at=self.now,
+                end=AttemptEnd.COMPLETED,
+                exit_code=0,
+                collected=True,
+            )
+        return Sight(attempt, run.observations[:said], last_observed_at=self.now)
+
+    def _moments(self, facts: TrialFacts, steps: int) -> list[int]:
+        """Reports that may change a decision, as counts of steps said."""
+        if any(goal.goal is not None for goal in self.plan.measure.goals):
+            return list(range(1, steps + 1))
+        rungs = {rung for rung in self.plan.scheduler.rungs(facts.bracket) if rung < steps}
+        return sorted(rungs | {steps})
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """The end of a simulated study."""
+
+    trials: Trials
+    verdict: StudyVerdict
+    seconds: float  # of virtual time
+    steps: float  # trained in all
+
+
+async def simulate(plan: Plan, curves: CurveSource, *, gpus: int = 1) -> Simulated:
+    """Run the study to its end. Same study, same curves: same trials, same decisions, same best."""
+    body = SimulatedBody(plan, curves, gpus=gpus)
+    trials = Trials(plan)
+    record = StudyRecord(started_at=0.0)
+    steps: dict[int, float] = {}
+    sights: dict[int, Sight] | None = {}
+    outcome: Outcome | None = None
+    while sights is not None:
+        outcome = await reconcile(plan, record, trials, sights, body, body.now)
+        if outcome.failures:
+            raise outcome.failures[0]
+        if outcome.verdict.over and not trials.live:
+            break
+        sights = body.next_sights()
+        for number, sight in (sights or {}).items():
+            if sight.observations:
+                steps[number] = sight.observations[-1].step
+    if outcome is None:
+        raise AssertionError("a study is always reconciled at least once")
+    return Simulated(trials, outcome.verdict, body.now, sum(steps.values()))
+
+
+def simulate_now(plan: Plan, curves: CurveSource, *, gpus: int = 1) -> Simulated:
+    """`simulate` for callers without an event loop."""
+    return asyncio.run(simulate(plan, curves, gpus=gpus))

@@ -1,0 +1,186 @@
+"""What every executor promises: inherit `ExecutorContract` and say how it runs a study.
+
+    class TestLocal(ExecutorContract):
+        async def run(self, study: Study) -> Result: …
+
+The reference is the simulated body over the curves of `replay.py`, which is also the program that the trials of a real executor run.
+Where observations come in the same order (one trial at a time) everything must be equal, to the last bit of every value.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung.api.facts import Assignment, Observation, TrialFacts, TrialState
+from rung.api.study import Study, parse_study
+from rung.brain import Plan, StudyState, StudyVerdict
+from rung.simulate.engine import simulate
+from tests.executor.replay import loss
+
+PROGRAM = Path(__file__).with_name("replay.py")
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a study ended: its trials by number, and why it was over."""
+
+    trials: Sequence[TrialFacts]
+    verdict: StudyVerdict
+
+
+class ReplayedCurves:
+    """What `replay.py` will say."""
+
+    def curve(self, parameters: Assignment, seed: int, steps: int) -> tuple[Observation, ...]:
+        """All steps."""
+        x = float(parameters["x"])
+        return tuple(Observation(float(step), {"loss": loss(x, step)}) for step in range(1, steps + 1))
+
+    def seconds_per_step(self, parameters: Assignment, seed: int) -> float:
+        """The same for all."""
+        return 1.0
+
+
+def a_study(name: str = "replayed", *, arguments: Iterable[str] = (), trial: Document | None = None, **spec: Any) -> Study:
+    """A study of x in [0, 1], whose trials run `replay.py`."""
+    container = {"name": "trial", "image": "replay", "command": [sys.executable, "-E", "-S", str(PROGRAM), *arguments]}
+    document: Document = {
+        "apiVersion": "rung.dev/v1alpha1",
+        "kind": "Study",
+        "metadata": {"name": name},
+        "spec": {
+            "objectives": [{"metric": "loss", "direction": "Minimize"}],
+            "parameters": [{"name": "x", "type": "Double", "min": "0", "max": "1"}],
+            "sampler": {"type": "Random"},
+            "limits": {"trials": 9, "parallelism": 1},
+            "seed": 5,
+            **spec,
+            "trial": {
+                "podTemplate": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 5}},
+                **(trial or {}),
+            },
+        },
+    }
+    return parse_study(document, strict=True)
+
+
+def scheduled(kind: str, **more: Any) -> Document:
+    """A scheduler over 9 epochs."""
+    return {"type": kind, "resource": {"metric": "epoch", "min": 1, "max": 9}, "eta": 3, **more}
+
+
+def told(trials: Iterable[TrialFacts], *, order: bool) -> list[tuple[object, ...]]:
+    """All that a decision left on each trial. Without `order` what hangs on the order of arrival is left out."""
+    return [
+        (
+            facts.number,
+            dict(facts.parameters),
+            facts.seed,
+            facts.bracket,
+            facts.state,
+            dict(facts.values),
+            [(r.step, r.value, r.verdict, *((r.order, r.reason) if order else ())) for r in facts.rungs],
+        )
+        for facts in sorted(trials, key=lambda facts: facts.number)
+    ]
+
+
+class ExecutorContract(ABC):
+    """Inherit it and implement `run`."""
+
+    @abstractmethod
+    async def run(self, study: Study) -> Result:
+        """Run the study to its end, on the real thing."""
+
+    @pytest.mark.parametrize(
+        "study",
+        [
+            pytest.param(a_study(sampler={"type": "Sobol"}, scheduler=scheduled("None")), id="Sobol without a scheduler"),
+            pytest.param(a_study(scheduler=scheduled("ASHA")), id="ASHA"),
+            pytest.param(a_study(scheduler=scheduled("SuccessiveHalving")), id="SuccessiveHalving, one trial at a time"),
+            pytest.param(a_study(scheduler=scheduled("MedianStop")), id="MedianStop"),
+            pytest.param(
+                a_study(scheduler=scheduled("ASHA"), limits={"trials": 12, "parallelism": 1, "patienceTrials": 4}),
+                id="ASHA until four trials in a row bring nothing",
+            ),
+        ],
+    )
+    async def test_one_trial_at_a_time_everything_is_as_simulated(self, study: Study) -> None:
+        want = await simulate(Plan.of(study), ReplayedCurves())
+        got = await self.run(study)
+        assert told(got.trials, order=True) == told(want.trials, order=True)
+        assert got.verdict == want.verdict
+
+    @pytest.mark.parametrize("kind", ["SuccessiveHalving", "Hyperband"])
+    async def test_synchronous_rungs_decide_the_same_whatever_comes_first(self, kind: str) -> None:
+        study = a_study(scheduler=scheduled(kind), limits={"trials": 9, "parallelism": 3})
+        want = await simulate(Plan.of(study), ReplayedCurves())
+        got = await self.run(study)
+        assert told(got.trials, order=False) == told(want.trials, order=False)
+        assert got.verdict == want.verdict
+
+    @pytest.mark.parametrize(
+        ("arguments", "trial", "state", "reason", "attempts"),
+        [
+            pytest.param(("--exit=1",), {"retries": 1}, TrialState.FAILED, "Crashed", 2, id="a crash uses up the retries"),
+            pytest.param(
+                ("--exit=78",), {"retries": 3}, TrialState.FAILED, "BadConfiguration", 1, id="78 is never retried"
+            ),
+            pytest.param(
+                ("--exit=65",),
+                {"infeasible": {"exitCodes": [65]}},
+                TrialState.INFEASIBLE,
+                "InfeasibleExitCode",
+                1,
+                id="a listed exit code is infeasible",
+            ),
+            pytest.param(("--silent",), {}, TrialState.FAILED, "MetricMissing", 1, id="no metric, no result"),
+            pytest.param(
+                ("--sleep=30",),
+                {"timeoutSeconds": 1},
+                TrialState.FAILED,
+                "TimedOut",
+                1,
+                id="timeoutSeconds ends the program",
+            ),
+        ],
+    )
+    async def test_how_an_attempt_ends_decides_what_follows(
+        self, arguments: tuple[str, ...], trial: Document, state: TrialState, reason: str, attempts: int
+    ) -> None:
+        study = a_study(arguments=arguments, trial=trial, limits={"trials": 1})
+        got = await self.run(study)
+        (facts,) = got.trials
+        assert (facts.state, facts.reason, facts.attempt) == (state, reason, attempts)
+        assert facts.message
+
+    async def test_a_retried_trial_ends_well(self, tmp_path: Path) -> None:
+        once = tmp_path / "came"
+        study = a_study(arguments=("--exit=1", f"--once={once}"), limits={"trials": 2, "parallelism": 1})
+        got = await self.run(study)
+        assert [facts.state for facts in got.trials] == [TrialState.SUCCEEDED] * 2
+        assert [(facts.crashes, facts.attempt) for facts in got.trials] == [(1, 2), (0, 1)]
+
+    async def test_a_goal_that_is_reached_ends_the_study(self) -> None:
+        goal = [{"metric": "loss", "direction": "Minimize", "goal": "10"}]
+        study = a_study(arguments=("--sleep=0.05",), objectives=goal, limits={"trials": 50, "parallelism": 2})
+        got = await self.run(study)
+        assert (got.verdict.state, got.verdict.reason) == (StudyState.SUCCEEDED, "GoalReached")
+        assert len(got.trials) < 50
+        assert all(facts.finished for facts in got.trials)
+
+    async def test_points_of_a_warm_start_come_first_and_known_ones_never_run(self) -> None:
+        points = [{"parameters": {"x": "0.25"}}, {"parameters": {"x": "0.5"}, "values": {"loss": "0.9"}}]
+        study = a_study(warmStart={"points": points}, limits={"trials": 3, "parallelism": 1})
+        want = await simulate(Plan.of(study), ReplayedCurves())
+        got = await self.run(study)
+        assert told(got.trials, order=True) == told(want.trials, order=True)
+        assert {facts.state for facts in got.trials} == {TrialState.SUCCEEDED, TrialState.KNOWN}
