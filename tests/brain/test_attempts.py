@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, MetricSummary, Observation, TrialFacts, TrialState
 from rung.brain import StudyState
 from rung.brain.decide import MAX_DISRUPTIONS, after_end

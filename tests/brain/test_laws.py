@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from rung.api.facts import AttemptEnd, TrialState, Verdict
 from rung.brain import StudyRecord, StudyState
 

@@ -49,7 +49,9 @@ class ReplayedCurves:
         return 1.0
 
 
-def a_study(name: str = "replayed", *, arguments: Iterable[str] = (), trial: Document | None = None, **spec: Any) -> Study:
+def a_study(
+    name: str = "replayed", *, arguments: Iterable[str] = (), trial: Document | None = None, **spec: Any
+) -> Study:
     """A study of x in [0, 1], whose trials run `replay.py`."""
     container = {"name": "trial", "image": "replay", "command": [sys.executable, "-E", "-S", str(PROGRAM), *arguments]}
     document: Document = {
@@ -73,8 +75,9 @@ def a_study(name: str = "replayed", *, arguments: Iterable[str] = (), trial: Doc
 
 
 def scheduled(kind: str, **more: Any) -> Document:
-    """A scheduler over 9 epochs."""
-    return {"type": kind, "resource": {"metric": "epoch", "min": 1, "max": 9}, "eta": 3, **more}
+    """A scheduler over 9 epochs, rungs at 1, 3 and 9 where it has rungs."""
+    rungs = {} if kind in {"None", "MedianStop"} else {"eta": 3}
+    return {"type": kind, "resource": {"metric": "epoch", "min": 1, "max": 9}, **rungs, **more}
 
 
 def told(trials: Iterable[TrialFacts], *, order: bool) -> list[tuple[object, ...]]:
@@ -103,9 +106,13 @@ class ExecutorContract(ABC):
     @pytest.mark.parametrize(
         "study",
         [
-            pytest.param(a_study(sampler={"type": "Sobol"}, scheduler=scheduled("None")), id="Sobol without a scheduler"),
+            pytest.param(
+                a_study(sampler={"type": "Sobol"}, scheduler=scheduled("None")), id="Sobol without a scheduler"
+            ),
             pytest.param(a_study(scheduler=scheduled("ASHA")), id="ASHA"),
-            pytest.param(a_study(scheduler=scheduled("SuccessiveHalving")), id="SuccessiveHalving, one trial at a time"),
+            pytest.param(
+                a_study(scheduler=scheduled("SuccessiveHalving")), id="SuccessiveHalving, one trial at a time"
+            ),
             pytest.param(a_study(scheduler=scheduled("MedianStop")), id="MedianStop"),
             pytest.param(
                 a_study(scheduler=scheduled("ASHA"), limits={"trials": 12, "parallelism": 1, "patienceTrials": 4}),
@@ -130,7 +137,9 @@ class ExecutorContract(ABC):
     @pytest.mark.parametrize(
         ("arguments", "trial", "state", "reason", "attempts"),
         [
-            pytest.param(("--exit=1",), {"retries": 1}, TrialState.FAILED, "Crashed", 2, id="a crash uses up the retries"),
+            pytest.param(
+                ("--exit=1",), {"retries": 1}, TrialState.FAILED, "Crashed", 2, id="a crash uses up the retries"
+            ),
             pytest.param(
                 ("--exit=78",), {"retries": 3}, TrialState.FAILED, "BadConfiguration", 1, id="78 is never retried"
             ),

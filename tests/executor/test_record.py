@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.api.facts import (
     Attempt,
     AttemptEnd,
@@ -23,7 +24,6 @@ from rung.api.facts import (
 from rung.executor.body import Sight
 from rung.executor.fold import folded, summaries
 from rung.executor.record import CURVE_POINTS, facts_of, thinned, trial_of
-
 from tests.brain.world import a_plan
 
 PLAN = a_plan(scheduler={"type": "ASHA", "resource": {"metric": "epoch", "min": 1, "max": 81}})
@@ -71,7 +71,9 @@ def trials(draw: st.DrawFn) -> TrialFacts:
 @given(trials())
 def test_what_a_decision_may_rest_on_survives_the_round_trip(facts: TrialFacts) -> None:
     trial = trial_of(facts, PLAN, None, NOW)
-    again = facts_of(type(trial).model_validate(json.loads(trial.model_dump_json(by_alias=True, exclude_none=True))), PLAN)
+    again = facts_of(
+        type(trial).model_validate(json.loads(trial.model_dump_json(by_alias=True, exclude_none=True))), PLAN
+    )
     assert replace(again, live=None, last_observed_at=None) == replace(facts, live=None, last_observed_at=None)
 
 
@@ -111,7 +113,9 @@ def running(number: int = 1, *, ended: bool = False) -> Attempt:
 @given(st.lists(st.tuples(st.integers(1, 50), finite), max_size=40), st.booleans())
 def test_folding_twice_equals_folding_once(points: list[tuple[int, float]], ended: bool) -> None:
     facts = TrialFacts(0, {"x": 0.5}, state=TrialState.QUEUED, attempt=1)
-    sight = Sight(running(ended=ended), tuple(Observation(float(s), {"loss": v}) for s, v in points), last_observed_at=NOW)
+    sight = Sight(
+        running(ended=ended), tuple(Observation(float(s), {"loss": v}) for s, v in points), last_observed_at=NOW
+    )
     once = folded(facts, sight, NOW)
     assert folded(once, sight, NOW) == once
 

@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.ledger import GpuSeconds, Ledger, Spent, hours, seconds_until_spent
 
 amounts = st.floats(0, 1e6)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
+
 from rung.api.study import MetricSource, MetricsSpec
 from rung.observe.extract import Wanted
 from rung.observe.target import Target, TargetKey

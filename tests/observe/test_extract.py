@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.api.facts import MetricSummary
 from rung.api.study import Extract, MetricsSpec
 from rung.observe.extract import Sightings, Wanted, did_you_mean, finite, number_of

@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.api.facts import MetricSummary, Observation
 from rung.observe.history import History
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.api.errors import BadObservation
 from rung.observe.extract import Sightings, Wanted
 from rung.observe.forms import dict_numbers

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 from aiohttp import web
-from rung.observe.http import FetchError, fetch, open_session
 
+from rung.observe.http import FetchError, fetch, open_session
 from tests.observe.servers import Handler, announced_giant, endless, gzip_bomb, hang, redirect, serving, trickle
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.api.facts import Observation
 from rung.observe.extract import Wanted
 from rung.observe.lines import LINE_BYTES, LineReader

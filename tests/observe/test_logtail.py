@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.api.facts import Observation
 from rung.observe.extract import Sightings, Wanted
 from rung.observe.logtail import LogPosition, LogTail

@@ -7,6 +7,7 @@ import time
 
 import prometheus_client
 import pytest
+
 from rung.api.facts import Observation
 from rung.api.study import Extract, MetricsSpec
 from rung.observe.extract import Wanted

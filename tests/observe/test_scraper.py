@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 from aiohttp import web
+
 from rung.api.errors import ClusterUnavailable
 from rung.api.facts import Observation
 from rung.api.study import MetricSource
@@ -18,7 +19,6 @@ from rung.observe.http import open_session
 from rung.observe.logtail import LogPosition
 from rung.observe.scraper import Scraper
 from rung.observe.target import Seen, Target, TargetKey, explain_missing
-
 from tests.observe.servers import HOSTILE, HonestTrial, a_target, hang, serving
 
 

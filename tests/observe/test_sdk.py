@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rung.api.errors import BadObservation
 from rung.api.facts import Observation
 from rung.observe.extract import Wanted

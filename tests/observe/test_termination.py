@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from rung.api.facts import Observation
 from rung.observe.extract import Sightings, Wanted
 from rung.observe.termination import parse_termination

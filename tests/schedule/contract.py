@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from rung.schedule.protocol import Entry, Judgement, Membership, RungTable, Scheduler, Statistic, Verdict
 
 METRIC = "val_loss"

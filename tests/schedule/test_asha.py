@@ -6,10 +6,10 @@ from collections import Counter
 from itertools import islice
 
 import pytest
+
 from rung.schedule.asha import Asha
 from rung.schedule.protocol import Entry, RungTable, Verdict
 from rung.schedule.wording import Wording
-
 from tests.schedule.contract import METRIC, AsynchronousContract
 
 GO, STOP = Verdict.CONTINUE, Verdict.STOP

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.schedule.hyperband import Hyperband
 from rung.schedule.protocol import Entry, Membership, RungTable, Verdict
 from rung.schedule.rungs import bracket_sizes
 from rung.schedule.wording import Wording
-
 from tests.schedule.contract import METRIC, SynchronousContract
 
 WORDING = Wording(metric=METRIC, resource="epoch")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+
 from rung.api.errors import InvalidStudy
 from rung.api.study import Mode, SchedulerType, StudySpec, parse_study
 from rung.schedule import Entry, RungTable, Verdict, make_scheduler

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
+
 from rung.schedule.median_stop import MedianStop
 from rung.schedule.protocol import Entry, RungTable, Statistic, Verdict
 from rung.schedule.wording import Wording
-
 from tests.schedule.contract import METRIC, AsynchronousContract
 
 GO, STOP = Verdict.CONTINUE, Verdict.STOP

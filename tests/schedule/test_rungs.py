@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rung.schedule.rungs import bracket_sizes, cohort_size, evenly, keep, ladder, weighted_choice
 
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
+
 from rung.schedule.protocol import Entry, Judgement, Membership, RungTable, Verdict
 from rung.schedule.successive_halving import SuccessiveHalving
 from rung.schedule.wording import Wording
-
 from tests.schedule.contract import METRIC, SynchronousContract
 
 GO, STOP, OPEN = Verdict.CONTINUE, Verdict.STOP, Verdict.OPEN

@@ -77,10 +77,6 @@ def test_the_sampler_of_a_spec(parameters: list[dict[str, Any]], fields: dict[st
             "spec.warmStart.points[0].parameters.lt", "known are lr, momentum", "InvalidSpec", id="a misspelt known point",
         ),
         pytest.param(
-            {"warmStart": {"points": [{"parameters": {"lr": "0.1"}, "values": {"loss": "nan"}}]}},
-            "spec.warmStart.points[0].values.loss", "finite number", "InvalidSpec", id="a known value that is none",
-        ),
-        pytest.param(
             {"warmStart": {"points": [{"parameters": {"lr": "0.09"}}]}, "parameterConstraints": ["lr < 0.05"]},
             "spec.warmStart.points[0].parameters", "violates parameterConstraints[0]", "InvalidSpec",
             id="a point that no filling makes feasible",

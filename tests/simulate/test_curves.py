@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
 from rung.api.facts import Assignment, Observation
 from rung.simulate.curves import (
     FLOOR,
@@ -21,7 +23,6 @@ from rung.simulate.curves import (
     Synthetic,
     read_curves,
 )
-from scipy.stats import spearmanr
 
 
 def encode(assignment: Assignment) -> Array:

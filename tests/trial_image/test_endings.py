@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rung_trial._words import MESSAGE_BYTES, last_words
 
+from rung_trial._words import MESSAGE_BYTES, last_words
 from tests.trial_image.processes import Ended, ended, free_port, observations, process, python
 
 SLEEPY = """

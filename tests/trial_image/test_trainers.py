@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainers.toy import loss_at
 
 from tests.trial_image.processes import ended, environment, free_port, get, process, trainer
+from trainers.toy import loss_at
 
 SMALL = ("--width=32", "--batch=128")
 

@@ -13,4 +13,6 @@
     facts         what the pure core eats
     schema, crds  structural OpenAPI schemas and the two CRDs
     reference     the page of all fields
+
+Pure: no clock, no network, no randomness, no log.
 """

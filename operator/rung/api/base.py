@@ -80,6 +80,15 @@ class ApiModel(BaseModel):
         """A field's name in JSON."""
         return cls.model_fields[name].alias or name
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonObject:
+        """The schema of the fields, with the rules on top."""
+        schema: JsonObject = handler(core_schema)
+        validations = [found.as_validation() for found, _ in cls.rules()]
+        if validations:
+            handler.resolve_ref_schema(schema)["x-kubernetes-validations"] = validations
+        return schema
+
     def inner_problems(self) -> Iterator[tuple[str, str]]:
         """(path from here, what is wrong) of fields that are no models but have a schema: a pod template."""
         yield from ()

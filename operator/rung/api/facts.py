@@ -114,9 +114,7 @@ class MetricSummary:
             return MetricSummary(value, self.min, self.max, self.sum, self.count, step)
         if not self.count or not math.isfinite(self.min):
             return MetricSummary(value, value, value, value, 1, step)
-        return MetricSummary(
-            value, min(self.min, value), max(self.max, value), self.sum + value, self.count + 1, step
-        )
+        return MetricSummary(value, min(self.min, value), max(self.max, value), self.sum + value, self.count + 1, step)
 
 
 class Verdict(StrEnum):

@@ -1,7 +1,121 @@
-"""Temporary."""
+"""What the schema promises and this version does not do yet: refused by name, so that nobody waits for what will not come.
 
-from rung.api.study import StudySpec
+The schema holds these fields from the first version on, since adding them later would break files. A refusal is
+Accepted=False with reason NotImplemented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rung.api.errors import InvalidStudy
+from rung.api.metrics import MetricSource
+from rung.api.sampler import SamplerType
+from rung.api.scheduler import Mode, SchedulerType
+from rung.api.spec import StudySpec
+from rung.api.template import Retain
+
+NOT_IMPLEMENTED = "NotImplemented"
+
+SAMPLERS = frozenset(
+    {
+        SamplerType.AUTO,
+        SamplerType.RANDOM,
+        SamplerType.GRID,
+        SamplerType.HALTON,
+        SamplerType.SOBOL,
+        SamplerType.LIST,
+    }
+)
+SCHEDULERS = frozenset(
+    {
+        SchedulerType.NONE,
+        SchedulerType.SUCCESSIVE_HALVING,
+        SchedulerType.HYPERBAND,
+        SchedulerType.ASHA,
+        SchedulerType.MEDIAN_STOP,
+    }
+)
+MODES = frozenset({Mode.STOP})
+SOURCES = frozenset(MetricSource) - {MetricSource.FILE}
 
 
 def check_implemented(spec: StudySpec) -> None:
-    """Nothing."""
+    """Raise InvalidStudy, reason NotImplemented, for the first field that asks for what does not exist yet."""
+    missing = next(_missing(spec), None)
+    if missing is not None:
+        field, message = missing
+        raise InvalidStudy(field, message, reason=NOT_IMPLEMENTED)
+
+
+def not_implemented(spec: StudySpec) -> tuple[str, ...]:
+    """The paths of all such fields."""
+    return tuple(field for field, _ in _missing(spec))
+
+
+def _missing(spec: StudySpec) -> Iterator[tuple[str, str]]:
+    """(field, what to do), in the order of the spec."""
+    for i, objective in enumerate(spec.objectives):
+        if objective.standard_error_metric is not None:
+            yield f"spec.objectives[{i}].standardErrorMetric", _later("leave it out")
+    for i, parameter in enumerate(spec.parameters):
+        if parameter.count is not None:
+            yield f"spec.parameters[{i}].count", _later("write the parameters one by one, with when")
+        if parameter.prior is not None:
+            yield f"spec.parameters[{i}].prior", _later("leave it out, or narrow min and max")
+    yield from _search(spec)
+    if spec.repeats is not None:
+        yield "spec.repeats", _later("leave it out")
+    if spec.warm_start is not None and spec.warm_start.studies:
+        yield "spec.warmStart.studies", _later("copy the points that matter into warmStart.points")
+    yield from _reading(spec)
+    yield from _running(spec)
+
+
+def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:
+    sampler, scheduler = spec.sampler, spec.scheduler
+    if sampler.type not in SAMPLERS:
+        known = [kind for kind in SamplerType if kind in SAMPLERS]
+        yield "spec.sampler.type", _later(f"use one of {', '.join(known)}", sampler.type)
+    if sampler.startup_trials is not None:
+        yield "spec.sampler.startupTrials", _later("leave it out")
+    if sampler.cmaes is not None:
+        yield "spec.sampler.cmaes", _later("leave it out")
+    if scheduler.type not in SCHEDULERS:
+        kinds = [kind for kind in SchedulerType if kind in SCHEDULERS]
+        yield "spec.scheduler.type", _later(f"use one of {', '.join(kinds)}", scheduler.type)
+    if scheduler.mode is not None and scheduler.mode not in MODES:
+        yield "spec.scheduler.mode", _later(f"use {', '.join(MODES)}", scheduler.mode)
+    if scheduler.pbt is not None:
+        yield "spec.scheduler.pbt", _later("leave it out")
+
+
+def _reading(spec: StudySpec) -> Iterator[tuple[str, str]]:
+    metrics = spec.metrics
+    if metrics.source not in SOURCES:
+        yield "spec.metrics.source", _later("print the metrics, and use source Log", metrics.source)
+    for i, extract in enumerate(metrics.extract):
+        if extract.line is not None:
+            yield f"spec.metrics.extract[{i}].line", _later("use key, and print name=value or JSON")
+        if extract.quantile is not None:
+            yield f"spec.metrics.extract[{i}].quantile", _later("leave it out, and export the quantile as a gauge")
+
+
+def _running(spec: StudySpec) -> Iterator[tuple[str, str]]:
+    trial = spec.trial
+    if trial.checkpoint is not None and trial.checkpoint.uri is not None:
+        yield "spec.trial.checkpoint.uri", _later("use persistentVolumeClaim")
+    if trial.checkpoint is not None and trial.checkpoint.retain is not Retain.ALL:
+        yield "spec.trial.checkpoint.retain", _later("use All", trial.checkpoint.retain)
+    if trial.manifest is not None:
+        yield "spec.trial.manifest", _later("use podTemplate")
+    for name, field in (("pods", trial.pods), ("succeeded", trial.succeeded), ("failed", trial.failed)):
+        if field is not None:
+            yield f"spec.trial.{name}", _later("use podTemplate, which needs none of it")
+    if trial.promoted_priority_class is not None:
+        yield "spec.trial.promotedPriorityClass", _later("leave it out, or set priorityClassName in the podTemplate")
+
+
+def _later(what_to_do: str, value: str = "") -> str:
+    """The one wording."""
+    return f"{f'{value} is' if value else 'is'} not implemented yet; {what_to_do}"

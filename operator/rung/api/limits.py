@@ -32,7 +32,8 @@ class Limits(ApiModel):
     )
     # 6: a wide first round has a few crashes (diverged and infeasible trials are not counted); a broken program ends in minutes.
     failed_trials: NotNegative = Field(
-        default=6, description="With more failed trials than this the study fails. Infeasible trials are not failed ones."
+        default=6,
+        description="With more failed trials than this the study fails. Infeasible trials are not failed ones.",
     )
     gpu_hours: Decimal | None = Field(
         default=None, description="GPU-hours in all. The study then ends as Succeeded, running trials are stopped."

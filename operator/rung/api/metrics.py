@@ -121,9 +121,7 @@ class MetricsSpec(ApiModel):
         Field(max_length=16),
         Keywords(x_kubernetes_list_type="map", x_kubernetes_list_map_keys=["metric"]),
     ] = Field(default=(), description="Where metrics are found that have another name in the program; 16 at most.")
-    record: Annotated[
-        tuple[MetricName, ...], Field(max_length=16), Keywords(x_kubernetes_list_type="set")
-    ] = Field(
+    record: Annotated[tuple[MetricName, ...], Field(max_length=16), Keywords(x_kubernetes_list_type="set")] = Field(
         default=(), description="Further metrics to keep with each trial, such as train_loss; 16 at most."
     )
     file: FileSource | None = Field(default=None, description="Which file, for source File.")

@@ -122,9 +122,7 @@ class Parameter(ApiModel):
         tuple[When, ...],
         Field(max_length=4),
         Keywords(min_items=1, x_kubernetes_list_type="map", x_kubernetes_list_map_keys=["parameter"]),
-    ] = Field(
-        default=(), description="The parameter exists only in trials for which all of these hold; 4 at most."
-    )
+    ] = Field(default=(), description="The parameter exists only in trials for which all of these hold; 4 at most.")
     expression: Formula | None = Field(
         default=None,
         description='How a Derived parameter is computed: "128 // (8 * micro_batch)". Knows + - * / // % **, comparisons, '
@@ -252,11 +250,9 @@ class Parameter(ApiModel):
     )
     def _whole(self) -> str | None:
         given = (self.min, self.max, self.step, self.value)
-        if self.type is not ParameterType.INT or all(re.match(WHOLE_PATTERN, x) for x in given if x is not None):
+        if self.type is not ParameterType.INT or all(re.fullmatch(WHOLE_PATTERN, x) for x in given if x is not None):
             return None
-        return (
-            f"parameter {self.name}: min, max, step and value of an Int must be whole numbers of at most 15 digits, such as 16"
-        )
+        return f"parameter {self.name}: min, max, step and value of an Int must be whole numbers of at most 15 digits, such as 16"
 
     @rule(
         "!has(self.step) || double(self.step) > 0.0",

@@ -93,7 +93,7 @@ def _models(value: object, path: str) -> Iterator[tuple[ApiModel, str]]:
                 yield item, f"{path}[{index}]"
 
 
-def _words(details: ErrorDetails, model: type[ApiModel]) -> str:  # noqa: C901, PLR0911, PLR0912 - a table in all but form
+def _words(details: ErrorDetails, model: type[ApiModel]) -> str:  # noqa: C901, PLR0911 - a table in all but form
     kind, found, context = details["type"], details["input"], details.get("ctx", {})
     match kind:
         case "missing":

@@ -115,14 +115,13 @@ class PbtOptions(ApiModel):
     )
     # Jaderberg et al. 2017 truncate at 20 %; a quarter is what most programs took over from Ray.
     quantile: Decimal = Field(
-        default="0.25", description="Share of the population that is replaced by copies of as many best: above 0, at most 0.5."
+        default="0.25",
+        description="Share of the population that is replaced by copies of as many best: above 0, at most 0.5.",
     )
     resample_probability: Decimal = Field(
         default="0.25", description="How often a copied parameter is drawn anew instead of moved a little: 0 to 1."
     )
-    mutate: Annotated[
-        tuple[ParameterName, ...], Field(max_length=64), Keywords(x_kubernetes_list_type="set")
-    ] = Field(
+    mutate: Annotated[tuple[ParameterName, ...], Field(max_length=64), Keywords(x_kubernetes_list_type="set")] = Field(
         default=(),
         description="Parameters that may change in a copy; all searched ones if absent. Leave out what a checkpoint fixes, "
         "such as a width.",

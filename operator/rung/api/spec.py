@@ -53,7 +53,8 @@ class StudySpec(ApiModel):
         default=0, description="Of all random choices. The same seed gives the same study."
     )
     suspend: Switch = Field(
-        default=False, description="Ends running trials and starts none until it is false again. May be changed at any time."
+        default=False,
+        description="Ends running trials and starts none until it is false again. May be changed at any time.",
     )
     finish: Switch = Field(
         default=False, description="Set to true by hand: end the study now, as Succeeded, with the best trial so far."
@@ -90,8 +91,7 @@ class StudySpec(ApiModel):
         return "at least one parameter must not be Derived"
 
     @rule(
-        "self.sampler.type != 'Grid' || "
-        "self.parameters.all(p, p.type != 'Double' || has(p.step) || has(p.value))",
+        "self.sampler.type != 'Grid' || self.parameters.all(p, p.type != 'Double' || has(p.step) || has(p.value))",
         "sampler Grid needs a step on every Double parameter",
         says="'sampler Grid needs a step on every Double parameter; missing on: %s'"
         ".format([self.parameters.filter(p, p.type == 'Double' && !has(p.step) && !has(p.value)).map(p, p.name)])",
@@ -103,7 +103,9 @@ class StudySpec(ApiModel):
         endless = [
             p.name for p in self.parameters if p.type is ParameterType.DOUBLE and p.step is None and p.value is None
         ]
-        return f"sampler Grid needs a step on every Double parameter; missing on: {listed(endless)}" if endless else None
+        return (
+            f"sampler Grid needs a step on every Double parameter; missing on: {listed(endless)}" if endless else None
+        )
 
     @rule(
         "self.sampler.type != 'List' || (has(self.warmStart) && "
@@ -122,7 +124,8 @@ class StudySpec(ApiModel):
 
     @rule(
         "!has(self.warmStart) || !has(self.warmStart.points) || "
-        "self.warmStart.points.all(t, t.parameters.all(k, k in self.parameters.map(p, p.name)))",
+        # a list of one list: CEL's way to compute the names once
+        "[self.parameters.map(p, p.name)].all(names, self.warmStart.points.all(t, t.parameters.all(k, k in names)))",
         "warmStart.points names a parameter that does not exist",
         at=".warmStart",
     )

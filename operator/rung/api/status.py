@@ -17,9 +17,7 @@ Conditions = Annotated[
     tuple[Condition, ...],
     Keywords(max_items=16, x_kubernetes_list_type="map", x_kubernetes_list_map_keys=["type"]),
 ]
-Assignment = Annotated[
-    dict[str, Annotated[str, Keywords(max_length=128)]], Keywords(max_properties=256)
-]
+Assignment = Annotated[dict[str, Annotated[str, Keywords(max_length=128)]], Keywords(max_properties=256)]
 """Values by parameter."""
 
 

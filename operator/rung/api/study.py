@@ -14,8 +14,9 @@ from pydantic import Field, ValidationError
 
 from rung.api.base import ApiModel, JsonObject, problems, rule
 from rung.api.conditions import Condition
+from rung.api.errors import InvalidStudy
 from rung.api.limits import Aggregate, Limits, Repeats, RepeatsOf, resolved_trials
-from rung.api.metrics import Extract, FileFormat, FileSource, MetricsSpec, MetricSource
+from rung.api.metrics import Extract, FileFormat, FileSource, MetricSource, MetricsSpec
 from rung.api.names import API_VERSION, MAX_STUDY_NAME
 from rung.api.objectives import Direction, Objective, OutcomeConstraint, Reduce
 from rung.api.parameters import Parameter, ParameterType, Prior, Role, Scale, When
@@ -147,7 +148,7 @@ class Study(ApiModel):
         at=".metadata.name",
     )
     def _plain_name(self) -> str | None:
-        if re.match(LABEL_PATTERN, self.metadata.name):
+        if re.fullmatch(LABEL_PATTERN, self.metadata.name):
             return None
         return "metadata.name must be a DNS label: lower case letters, digits and dashes, no dots"
 
@@ -183,9 +184,7 @@ def parse_study(document: Mapping[str, Any], *, strict: bool = False) -> Study:
 Part = TypeVar("Part", bound=ApiModel)
 
 
-def _part(
-    model: type[Part], document: object, path: str, refusals: list[Refusal], *, strict: bool
-) -> Part | None:
+def _part(model: type[Part], document: object, path: str, refusals: list[Refusal], *, strict: bool) -> Part | None:
     if document is None:
         refusals.append((path, "is required"))
         return None

@@ -202,7 +202,8 @@ class TrialTemplate(ApiModel):
         default=None, description="Seconds that an attempt may run; time in a queue does not count."
     )
     silence_seconds: Positive | None = Field(
-        default=None, description="Seconds that a running attempt may go without one observation, as a hung collective does."
+        default=None,
+        description="Seconds that a running attempt may go without one observation, as a hung collective does.",
     )
     infeasible: Infeasible | None = Field(
         default=None, description="Which ends of a trial mean that its configuration cannot work."

@@ -33,7 +33,9 @@ class TrialSpec(ApiModel):
 
     study: Name = Field(description="Name of the Study, in the same namespace.")
     number: Tally = Field(description="Number within the study, from 0. It is never given out twice.")
-    parameters: Assignment = Field(default={}, description="Values of the active parameters, fixed and derived ones included.")
+    parameters: Assignment = Field(
+        default={}, description="Values of the active parameters, fixed and derived ones included."
+    )
     seed: Tally = Field(default=0, description="For the program's own randomness; the same in every attempt.")
     parent: Name | None = Field(default=None, description="The trial whose checkpoint this one goes on from.")
     bracket: Tally = Field(default=0, description="The scheduler's bracket that the trial belongs to.")

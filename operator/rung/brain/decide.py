@@ -246,8 +246,9 @@ def after_end(plan: Plan, facts: TrialFacts, attempt: Attempt) -> Record:
             if facts.disruptions >= MAX_DISRUPTIONS:
                 given_up = f"disrupted {facts.disruptions + 1} times, the last time: {said}"
                 return Conclude(facts.number, TrialState.FAILED, "DisruptedTooOften", given_up)
-            counts = not plan.spec.suspend
-            return Retry(facts.number, attempt.number, "Disrupted", said, disruption=counts)
+            if plan.spec.suspend:
+                return Retry(facts.number, attempt.number, "Suspended", "ended while the study is suspended")
+            return Retry(facts.number, attempt.number, "Disrupted", said, disruption=True)
         case _:
             reason = (attempt.end or AttemptEnd.CRASHED).value
             said = _sentence(plan, attempt, said)

@@ -9,6 +9,7 @@ import numpy as np
 
 from rung.api.errors import InvalidStudy
 from rung.api.implemented import check_implemented
+from rung.api.limits import resolved_trials
 from rung.api.study import Study, StudySpec
 from rung.brain.measure import Measure, compile_measure
 from rung.schedule import make_scheduler
@@ -19,9 +20,6 @@ from rung.space.space import Space
 
 if TYPE_CHECKING:
     from rung.brain.trials import Trials
-
-DEFAULT_TRIALS = 64
-"""Where neither trials, gpuHours nor durationSeconds says otherwise: enough for four doublings of a first random round."""
 
 HOURS = 3600.0
 
@@ -55,7 +53,7 @@ class Plan:
             sampler=sampler,
             scheduler=scheduler,
             measure=compile_measure(spec),
-            trial_limit=_trial_limit(spec),
+            trial_limit=resolved_trials(spec, None),  # a grid ends by itself
             gpu_seconds_limit=_gpu_seconds_limit(spec),
         )
 
@@ -90,18 +88,6 @@ class Plan:
     def trial_seed(self, number: int) -> int:
         """A seed for the trial's own program: keyed by study seed and number, below 2**31 so that every framework takes it."""
         return int(np.random.SeedSequence([self.spec.seed, number]).generate_state(1)[0] & 0x7FFF_FFFF)
-
-
-def _trial_limit(spec: StudySpec) -> int | None:
-    """An explicit limit; else the default, unless another budget or the sampler's own end stops the study."""
-    limits = spec.limits
-    if limits.trials is not None:
-        return limits.trials
-    if limits.gpu_hours is not None or limits.duration_seconds is not None:
-        return None
-    if spec.sampler.type.value in {"Grid", "List"}:
-        return None  # ends by itself
-    return DEFAULT_TRIALS
 
 
 def _gpu_seconds_limit(spec: StudySpec) -> float | None:

@@ -76,6 +76,16 @@ def refused_status(
     )
 
 
+def not_permitted_status(generation: int | None, previous: StudyStatus | None, message: str, now: float) -> StudyStatus:
+    """The operator lacks a right. Nothing is known of the study's trials meanwhile, so nothing else changes."""
+    known = previous or StudyStatus()
+    words = f"the operator is not permitted: {message}. Grant it the rights of the chart's role"[:4096]
+    conditions = set_condition(
+        tuple(known.conditions), RUNNING, "Unknown", "NotPermitted", words, rfc3339_seconds(now), generation or 0
+    )
+    return known.model_copy(update={"conditions": tuple(conditions)})
+
+
 def _conditions(plan: Plan, known: StudyStatus, verdict: StudyVerdict, now: float, note: str) -> list[dict[str, Any]]:
     generation = plan.study.metadata.generation or 0
     moment = rfc3339_seconds(now)

@@ -34,7 +34,7 @@ def make_sampler(spec: StudySpec, space: Space) -> Sampler:
 def _make(spec: StudySpec, space: Space) -> Sampler:
     match spec.sampler.type:
         case SamplerType.AUTO:
-            return auto(space, spec.limits)
+            return auto(spec, space)
         case SamplerType.RANDOM:
             return RandomSampler()
         case SamplerType.GRID:

@@ -7,24 +7,22 @@ configure
 
 from __future__ import annotations
 
-from rung.api.study import Limits
+from rung.api.study import StudySpec, resolved_trials
 from rung.search.fitting import SEARCHABLE
 from rung.search.grid import GridSampler
 from rung.search.protocol import Sampler
 from rung.search.sobol import SobolSampler
 from rung.space.space import Space
 
-DEFAULT_TRIALS = 64
-"""The trials of a study that limits neither trials nor GPU hours nor its duration. Without a limit on trials a grid's order would
-leave the later values of the first parameter for last, so there Sobol is chosen however small the space is."""
 
+def auto(spec: StudySpec, space: Space) -> Sampler:
+    """Grid or Sobol.
 
-def auto(space: Space, limits: Limits) -> Sampler:
-    """Grid or Sobol."""
-    trials = limits.trials
-    if trials is None and limits.gpu_hours is None and limits.duration_seconds is None:
-        trials = DEFAULT_TRIALS
+    Without a limit on trials it is Sobol however small the space: a grid leaves the later values of the first parameter for
+    last, and nobody knows how far the other budgets reach.
+    """
     size = space.grid_size()
+    trials = resolved_trials(spec, size)
     if size is None or trials is None or (size > SEARCHABLE and not space.unrestricted):
         return SobolSampler()
     at_most = min(trials, SEARCHABLE)

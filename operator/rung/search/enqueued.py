@@ -6,7 +6,6 @@ points may be appended while the study runs: they come next, and numbers that we
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +16,6 @@ from rung.api.study import StudySpec
 from rung.search.protocol import Proposal, Request, Sampler
 from rung.search.randomness import generator
 from rung.space.space import Space
-from rung.space.texts import number_of
 
 FILLS = 2_000
 """Ways to fill in a partial point that are tried for a feasible one: as many as for the whole space."""
@@ -48,7 +46,7 @@ def enqueued(spec: StudySpec, space: Space) -> tuple[EnqueuedPoint, ...]:
     points = []
     for i, point in enumerate(spec.warm_start.points):
         path = f"spec.warmStart.points[{i}]"
-        values = None if point.values is None else _numbers(point.values, f"{path}.values")
+        values = None if point.values is None else {name: float(text) for name, text in point.values.items()}
         read = EnqueuedPoint(dict(point.parameters), values, f"{path}.parameters")
         _check(read, space)
         points.append(read)
@@ -145,13 +143,3 @@ def _chained(fillings: Iterator[Sequence[float]], space: Space) -> Iterator[Sequ
     fixed = generator(0, 0, "enqueued")
     for _ in range(FILLS):
         yield fixed.random(space.d).tolist()
-
-
-def _numbers(texts: Mapping[str, str], path: str) -> dict[str, float]:
-    numbers = {}
-    for name, text in texts.items():
-        number = number_of(text)
-        if number is None or not math.isfinite(float(number)):
-            raise InvalidStudy(f"{path}.{name}", f"must be a finite number, got {text!r}")
-        numbers[name] = float(number)
-    return numbers
