@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, MetricSummary, Observation, TrialFacts, TrialState
-from rung.brain import StudyState
+from rung.brain import StudyRecord, StudyState
 from rung.brain.decide import MAX_DISRUPTIONS, after_end
 from rung.brain.decisions import Conclude, Retry
 from rung.executor.body import Sight
@@ -202,3 +202,24 @@ def test_two_objectives_give_a_front() -> None:
         over = replace(attempt, phase=AttemptPhase.ENDED, ended_at=world.now, end=AttemptEnd.COMPLETED, collected=True)
         world.reconcile({number: Sight(over, (Observation(1.0, {"loss": loss, "speed": speed}),))})
     assert [i.number for i in world.trials.front] == [2, 1, 3]
+
+
+def test_a_hole_that_a_killed_process_left_is_filled_and_a_deleted_number_is_not() -> None:
+    world = World(a_plan(limits={"trials": 6, "parallelism": 3}))
+    world.reconcile()
+    names = {n: world.trials[n].parameters for n in range(3)}
+    left = World(world.plan)
+    left.trials.put(world.trials[0])
+    left.trials.put(world.trials[2])  # created side by side with 1, which never came to be
+    left.reconcile()
+    assert left.created == [1]
+    assert left.trials[1].parameters == names[1]
+    left.trials.drop(1)
+    left.running.pop(1)
+    left.reconcile()
+    assert left.created == [1, 3], "deleted by hand: its number is not given out again"
+    later = World(world.plan, record=StudyRecord(started_at=1000.0, created=3))
+    later.trials.put(world.trials[0])
+    later.trials.put(world.trials[2])
+    later.reconcile()
+    assert later.created == [3], "the record says that 1 was given out"

@@ -53,7 +53,10 @@ def drain(world: World) -> World:
     for _ in range(2000):
         world.let_end()
         if not world.running:
-            break
+            world.now += 100.0  # beyond any pause after a crash
+            world.reconcile()
+            if not world.running:
+                break
         world.advance(min(world.running))
     return world
 

@@ -30,8 +30,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import rung_trial
 from numpy.typing import NDArray
+
+import rung_trial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

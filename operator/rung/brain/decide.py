@@ -40,13 +40,18 @@ from rung.brain.verdict import StudyRecord, study_verdict
 from rung.schedule.protocol import Entry, Membership, Statistic
 from rung.search.protocol import Request
 
+CRASH_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+"""After a crash the next attempt waits 1, 2, 4 … seconds: programs that die at once would otherwise eat the cluster's writes.
+A disrupted attempt is followed by the next one at once: nothing is wrong with it."""
+
 MAX_DISRUPTIONS = 50
 """A trial that was disrupted this often is given up: something evicts it every time, and the cluster's time is spent."""
 
 
 def decide(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Decisions:
     """What is to be done about the study now. Deciding again once everything is applied decides nothing new."""
-    records = _records(plan, trials, now)
+    records = _records(plan, record, trials, now)
     if records:
         return Decisions(tuple(records), again=True)
     verdict, look_again_at = study_verdict(plan, record, trials, now)
@@ -56,15 +61,15 @@ def decide(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Decis
             return Decisions(tuple(concluded), verdict, again=True)
     actions = _ends(trials, verdict)
     if verdict.state is StudyState.RUNNING:
-        actions += _starts(plan, record, trials)
-        if not actions and not trials.live:
-            last = _settled(plan, trials, exhausted=True)
+        actions += _starts(plan, record, trials, now)
+        if not actions and not trials.live and not _pausing(trials, now):
+            last = _settled(plan, record, trials, exhausted=True)
             if last:
                 return Decisions(tuple(last), verdict, again=True)
             if not trials.unfinished:
                 said = plan.summary(trials)
                 return Decisions((), StudyVerdict(StudyState.SUCCEEDED, "SearchSpaceExhausted", said))
-    moments = [look_again_at, *(_look_again(plan, facts) for facts in trials.live)]
+    moments = [look_again_at, *(_look_again(plan, facts) for facts in trials.live), *_pausing(trials, now)]
     return Decisions(tuple(actions), verdict, look_again_at=min((m for m in moments if m is not None), default=None))
 
 
@@ -109,7 +114,7 @@ def _reached(plan: Plan, facts: TrialFacts) -> Iterator[tuple[int, float, float 
         yield rung, value, best
 
 
-def _records(plan: Plan, trials: Trials, now: float) -> list[Record]:
+def _records(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> list[Record]:
     """Phase 1. At most one trial's rungs are recorded in a call."""
     found: list[Record] = []
     for facts in trials.unfinished:
@@ -123,7 +128,7 @@ def _records(plan: Plan, trials: Trials, now: float) -> list[Record]:
         over = _diverged(plan, facts) or _goal_met(plan, facts) or _after_attempt(plan, facts, now)
         if over is not None:
             found.append(over)
-    return found or _settled(plan, trials, exhausted=False)
+    return found or _settled(plan, record, trials, exhausted=False)
 
 
 def _judge(plan: Plan, facts: TrialFacts, rungs: tuple[RungRecord, ...]) -> Judge:
@@ -135,13 +140,13 @@ def _judge(plan: Plan, facts: TrialFacts, rungs: tuple[RungRecord, ...]) -> Judg
     return Judge(facts.number, rungs, "StoppedAtRung", stopped.reason, plan.measure.values(facts, upto=upto), stop=True)
 
 
-def _settled(plan: Plan, trials: Trials, *, exhausted: bool) -> list[Record]:
+def _settled(plan: Plan, record: StudyRecord, trials: Trials, *, exhausted: bool) -> list[Record]:
     """Verdicts of synchronous rungs that became possible, one trial per record. `exhausted`: no further trial will come."""
     waiting = [facts for facts in trials.unfinished if open_rungs(facts)]
     found: list[Record] = []
     for bracket in sorted({facts.bracket for facts in waiting}):
         verdicts = plan.scheduler.settle(
-            trials.table, bracket, lambda n: membership(plan, trials, n, exhausted=exhausted)
+            trials.table, bracket, lambda number: membership(plan, record, trials, number, exhausted=exhausted)
         )
         by_number: dict[int, list[RungRecord]] = {}
         for judgement in verdicts:
@@ -159,13 +164,13 @@ def _settled(plan: Plan, trials: Trials, *, exhausted: bool) -> list[Record]:
     return found
 
 
-def membership(plan: Plan, trials: Trials, number: int, *, exhausted: bool) -> Membership:
+def membership(plan: Plan, record: StudyRecord, trials: Trials, number: int, *, exhausted: bool) -> Membership:
     """Whether a synchronous rung still has to wait for the trial of that number."""
     if number not in trials:
-        if exhausted or number < trials.next_number:  # a lower one was deleted by hand: it does not come back
+        if exhausted or trials.given_out(number, record.created):
             return Membership.NEVER
         limit = plan.trial_limit
-        coming = limit is None or trials.counted + (number - trials.next_number) < limit
+        coming = limit is None or trials.counted + max(0, number - trials.next_number) < limit
         return Membership.COMING if coming else Membership.NEVER
     facts = trials[number]
     if facts.state is TrialState.KNOWN:
@@ -308,7 +313,7 @@ def _ends(trials: Trials, verdict: StudyVerdict) -> list[Decision]:
     return ends
 
 
-def _starts(plan: Plan, record: StudyRecord, trials: Trials) -> list[Decision]:
+def _starts(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> list[Decision]:
     """Attempts for trials that have none, then new trials, while there are free slots."""
     free = plan.spec.limits.parallelism - len(trials.live)
     starts: list[Decision] = []
@@ -316,8 +321,9 @@ def _starts(plan: Plan, record: StudyRecord, trials: Trials) -> list[Decision]:
         if free <= 0:
             return starts
         if facts.state is TrialState.PENDING and (facts.live is None or not facts.live.live):
-            starts.append(Start(facts.number, facts.attempt + 1))
-            free -= 1
+            free -= 1  # also while it pauses: its slot is not given to a new trial, or retries would starve
+            if _ready_at(facts) <= now:
+                starts.append(Start(facts.number, facts.attempt + 1))
     for create in _proposals(plan, record, trials, free):
         starts.append(create)
         if create.values is None:
@@ -325,13 +331,28 @@ def _starts(plan: Plan, record: StudyRecord, trials: Trials) -> list[Decision]:
     return starts
 
 
+def _ready_at(facts: TrialFacts) -> float:
+    """When a trial without an attempt may have its next one."""
+    ended = facts.live.ended_at if facts.live is not None else None
+    if ended is None or facts.live is None or facts.live.end in {AttemptEnd.DISRUPTED, None} or not facts.crashes:
+        return 0.0
+    return ended + min(CRASH_PAUSE_SECONDS * 2.0 ** min(facts.crashes - 1, 30), LONGEST_PAUSE_SECONDS)
+
+
+def _pausing(trials: Trials, now: float) -> list[float]:
+    """When trials that pause after a crash are ready again."""
+    pending = (facts for facts in trials.unfinished if facts.state is TrialState.PENDING)
+    return [ready for facts in pending if (ready := _ready_at(facts)) > now]
+
+
 def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> Iterator[Create]:
     """New trials: at most `free` that run, and any known points that come first."""
-    number = max(trials.next_number, record.created)
+    numbers = trials.free_numbers(record.created)
     taken, enqueued = Extended(trials.taken), Extended(trials.enqueued)
     room = math.inf if plan.trial_limit is None else plan.trial_limit - trials.counted
     history = trials.told() if free > 0 and plan.sampler.learns else ()
     while free > 0 and room > 0:
+        number = next(numbers)
         request = Request(plan.space, number, plan.spec.seed, history, taken, enqueued)
         proposal = plan.sampler.propose(request)
         if proposal is None:
@@ -350,7 +371,6 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
         if proposal.values is None:
             free -= 1
             room -= 1
-        number += 1
 
 
 class Extended(Collection[Hashable]):

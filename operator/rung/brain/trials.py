@@ -6,6 +6,7 @@ memory. Finished trials never change, so their curves are dropped and their figu
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -54,6 +55,7 @@ class Trials:
         self.judged: Counter[tuple[int, int, str]] = Counter()  # (bracket, rung, verdict) -> how many
         self._all: dict[int, TrialFacts] = {}
         self._highest = -1
+        self._dropped: set[int] = set()
         self._unfinished: set[int] = set()
         self._live: set[int] = set()
         self._taken: Counter[Hashable] = Counter()
@@ -102,6 +104,7 @@ class Trials:
         facts = self._all.pop(number, None)
         if facts is None:
             return
+        self._dropped.add(number)
         self._subtract(facts)
         self.table.drop(number)
         key = self.plan.space.key(facts.parameters)
@@ -133,6 +136,20 @@ class Trials:
     def next_number(self) -> int:
         """One more than the highest so far."""
         return self._highest + 1
+
+    def given_out(self, number: int, recorded: int) -> bool:
+        """The number was used, by a trial that may have been deleted since: it does not come again."""
+        return number in self._all or number in self._dropped or number < recorded
+
+    def free_numbers(self, given_out: int) -> Iterator[int]:
+        """Numbers for new trials, lowest first. Those below `given_out` (as the study's record says) are never used again.
+
+        A hole above it was left by a process that was killed while it created several trials side by side.
+        """
+        holes = (
+            n for n in range(given_out, self.next_number) if n not in self._all and not self.given_out(n, given_out)
+        )
+        return itertools.chain(holes, itertools.count(max(self.next_number, given_out)))
 
     @property
     def counted(self) -> int:

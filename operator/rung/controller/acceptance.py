@@ -41,7 +41,8 @@ def check(study: Study, previous: StudyStatus | None = None) -> Plan:
 async def accept(kube: Kube, study: Study, previous: StudyStatus | None) -> Plan:
     """All of it. Raises InvalidStudy for what the author can mend, ClusterUnavailable where the cluster cannot be asked."""
     plan = check(study, previous)
-    document = render_job(study, _sample(plan), 1, resume_from=None, target=plan.target)
+    # attempt 0: a dry run must not meet a Job that exists, and attempts count from 1
+    document = render_job(study, _sample(plan), 0, resume_from=None, target=plan.target)
     try:
         warnings = await kube.dry_run_job(study.key.namespace, document)
     except Invalid as error:

@@ -54,7 +54,7 @@ class Options:
     health_host: str = ""  # all addresses: probes come from the node
     health_port: int = 8080
     workers: int = 16  # studies reconciled side by side; one reconcile waits for the network most of the time
-    write_rate: float = 50.0  # writes per second: what a small control plane takes without throttling others
+    write_rate: float = 200.0  # writes per second; a trial costs about eight, and a small control plane takes some 500
     leader_election: bool = True
     lease_namespace: str | None = None
     study_metrics: bool = False

@@ -13,16 +13,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rung.api.errors import InvalidStudy, RungError
-from rung.api.facts import AttemptPhase, TrialFacts, merged
+from rung.api.facts import TrialFacts, merged
 from rung.api.names import STUDY_LABEL, STUDY_UID_LABEL, job_name, trial_name
 from rung.api.study import KeepJobs, Study, StudyKey, StudyStatus, parse_study
 from rung.api.trial import Trial
 from rung.brain import Decisions, Plan, StudyRecord, Trials, decide
+from rung.controller import obstacles
 from rung.controller.acceptance import accept
 from rung.controller.announce import Announcer
 from rung.controller.body import KubeBody
 from rung.controller.memory import Memory, TrialObject, frozen_hash
 from rung.controller.observing import Observing
+from rung.controller.obstacles import Obstacle
 from rung.controller.sight import attempt_number, attempt_of, controller_uid, trial_number
 from rung.controller.telemetry import Telemetry
 from rung.executor.body import Sight
@@ -36,7 +38,7 @@ log = logging.getLogger("rung.controller")
 
 STATUS_EVERY_SECONDS = 1.0  # counts may lag by this much: every status write runs all CEL rules on the server
 PROGRESS_EVERY_SECONDS = 10.0  # a running trial's curve is written this often; its scrape has it earlier
-REFUSED_AFTER_SECONDS = 5.0  # a Job without a pod this long is asked for its FailedCreate events
+RETRY_SECONDS = 1.0  # after an action that failed: most are races that the next list settles
 THINK_APART_FROM = 2_000
 """Trials beyond which deciding leaves the event loop, so that no study's arithmetic delays another."""
 
@@ -103,13 +105,17 @@ class StudyController:
         await self._write_progress(trials, before, body, now)
         failures = [*outcome.failures, *await self._clean(body, plan, trials, listed)]
         self._watch_no_more(study, trials)
-        note = await self._obstacles(study, trials, listed, now, failures)
+        for error in failures:
+            log.warning("action failed", extra={"study": "/".join(study.key), "error": str(error)})
+        found = await obstacles.find(trials.unfinished, listed.jobs, listed.pods, now, self.announcer.failed_create)
+        await self._write_stuck(trials, found, body)
+        note = obstacles.of_failures(failures) or found.note
         wait = await self._write_status(study, plan, trials, outcome, previous, memory, note)
         self.announcer.announce(study, plan, memory, outcome, previous)
         self._count(outcome)
         if outcome.verdict.over and study.spec.ttl_seconds_after_finished is not None:
             return await self._expire(study, trials, previous)
-        return _soonest(wait, outcome, failures, self.clock())
+        return _soonest([wait, found.look_again_after], outcome, failures, self.clock())
 
     async def _get(self, resource: str, namespace: str, name: str) -> dict[str, Any] | None:
         try:
@@ -306,6 +312,13 @@ class StudyController:
             ):
                 await body.write(facts)
 
+    async def _write_stuck(self, trials: Trials, found: Obstacle, body: KubeBody) -> None:
+        """A trial that waits for long says so in `kubectl get trials`."""
+        for number in found.stuck:
+            known = body.memory.objects.get(number)
+            if known is not None and known.status is None:
+                await body.write(trials[number])
+
     async def _clean(self, body: KubeBody, plan: Plan, trials: Trials, listed: Listed) -> list[Exception]:
         """End what has no reason to be there: Jobs of finished trials as keepJobs says, and attempts that were replaced."""
         keep = plan.spec.trial.keep_jobs
@@ -334,29 +347,6 @@ class StudyController:
             if facts.live is not None and (facts.live.live or not facts.live.collected)
         }
         self.observing.keep(study.key, active)
-
-    async def _obstacles(
-        self, study: Study, trials: Trials, listed: Listed, now: float, failures: Sequence[Exception]
-    ) -> str:
-        """What keeps trials from starting, in words: refused pods, missing rights, a full quota."""
-        for error in failures:
-            log.warning("action failed", extra={"study": "/".join(study.key), "error": str(error)})
-            if isinstance(error, Forbidden):
-                return f"Not permitted: {error}"
-        for facts in trials.unfinished:
-            live = facts.live
-            if live is None or live.phase is not AttemptPhase.QUEUED:
-                continue
-            job = listed.jobs.get((facts.number, live.number))
-            if job is not None and (facts.number, live.number) not in listed.pods:
-                created = seconds_of(job["metadata"].get("creationTimestamp")) or now
-                if now - created >= REFUSED_AFTER_SECONDS:
-                    why = await self.announcer.failed_create(job)
-                    if why:
-                        return f"PodsRefused: {why}"
-            if live.message:
-                return f"Trial {facts.number} is queued: {live.message}"
-        return f"The last action failed and will be tried again: {failures[0]}" if failures else ""
 
     async def _write_status(
         self,
@@ -450,10 +440,11 @@ def _says_the_same(before: StudyStatus, after: StudyStatus) -> bool:
     return essence(before) == essence(after)
 
 
-def _soonest(wait: float | None, outcome: Outcome, failures: Sequence[Exception], now: float) -> float | None:
-    moments = [wait, None if outcome.look_again_at is None else max(0.0, outcome.look_again_at - now)]
+def _soonest(
+    waits: Sequence[float | None], outcome: Outcome, failures: Sequence[Exception], now: float
+) -> float | None:
+    """Seconds until the study wants to be seen again without anything having happened; None: not before."""
+    moments = [*waits, None if outcome.look_again_at is None else max(0.0, outcome.look_again_at - now)]
     if failures:
-        moments.append(1.0)
-    if outcome.verdict.over:
-        return wait
+        moments.append(RETRY_SECONDS)
     return min((m for m in moments if m is not None), default=None)

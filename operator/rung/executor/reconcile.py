@@ -1,7 +1,7 @@
 """One reconcile for three bodies: fold what is seen, decide, apply, until there is nothing left to decide.
 
-Killed between any two writes, the next call ends in the same place: records come before what follows from them, new trials
-are created in the order of their numbers, and every action may be repeated.
+Killed between any two writes, the next call ends in the same place: records come before what follows from them, numbers that
+were not given out yet are filled from below, and every action may be repeated.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 
 from rung.api.facts import TrialFacts
 from rung.brain import Decisions, Plan, StudyRecord, StudyVerdict, Trials, applied, decide
-from rung.brain.decisions import Conclude, Create, End, Judge, Retry, Start, Wait, created
+from rung.brain.decisions import Conclude, Create, End, Judge, Record, Retry, Start, Wait, created
 from rung.executor.body import Body, Sight
 from rung.executor.fold import folded
+
+SIDE_BY_SIDE = 32
+"""Requests of one study under way at once: enough to fill a small control plane, few enough for others to get their turn."""
 
 MAX_ROUNDS = 100_000
 """Each round records at least one fact, so a study of 100,000 rung records in one sweep would still end. A guard, not a limit."""
@@ -31,7 +34,7 @@ class Outcome:
     look_again_at: float | None
     decided: list[object] = field(default_factory=list)  # Decision, in the order applied
     failures: list[Exception] = field(default_factory=list)  # of actions; the rest was still tried
-    created: int = 0  # numbers given out so far
+    created: int = 0  # all numbers below have been given out
 
 
 async def think_at_once(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Decisions:
@@ -66,70 +69,71 @@ async def reconcile(
             break
     if decisions.verdict is None:
         raise AssertionError("decide() always ends with a verdict")
-    highest = max(trials.next_number, record.created)
-    return Outcome(decisions.verdict, decisions.look_again_at, decided, failures, highest)
+    given_out = next(trials.free_numbers(record.created))
+    return Outcome(decisions.verdict, decisions.look_again_at, decided, failures, given_out)
 
 
 async def _apply(decisions: Decisions, trials: Trials, body: Body, now: float) -> list[Exception]:
-    """Records one after the other; then all ends; then new trials in order, their first attempts side by side."""
-    ends: list[End] = []
-    starts: list[Create | Start] = []
-    for decision in decisions.decisions:
-        match decision:
-            case Judge() | Conclude() | Wait() | Retry():
-                facts = applied(trials[decision.number], decision, now)
-                await body.write(facts)
-                trials.put(facts)
-            case End():
-                ends.append(decision)
-            case Create() | Start():
-                starts.append(decision)
-    failures: list[Exception] = []
+    """Records side by side, since those of one call rest on nothing of each other; then ends; then starts.
+
+    Raises the first failure of a record, once all were tried: what follows would rest on facts that are not recorded.
+    """
+    records: list[Awaitable[None]] = []
+    ends: list[Awaitable[None]] = []
+    launches: dict[int, list[Create | Start]] = {}
+
+    async def record(decision: Record) -> None:
+        facts = applied(trials[decision.number], decision, now)
+        await body.write(facts)
+        trials.put(facts)
 
     async def end(decision: End) -> None:
         facts = trials[decision.number]
         await body.end(facts, decision.attempt, decision.reason)
         trials.put(applied(facts, decision, now))
 
-    await _all(failures, [end(decision) for decision in ends])
-    await _launch(starts, trials, body, now, failures)
-    return failures
-
-
-async def _launch(
-    starts: Sequence[Create | Start], trials: Trials, body: Body, now: float, failures: list[Exception]
-) -> None:
-    async def start(decision: Start) -> None:
-        facts = await body.start(trials[decision.number], decision.attempt)
-        trials.put(applied(facts, decision, now))
-
-    launching: list[asyncio.Task[None]] = []
-    async with asyncio.TaskGroup() as group:
-        for decision in starts:
-            if isinstance(decision, Create):
-                facts = created(decision)
-                try:
-                    await body.create(facts)
-                except Exception as error:  # noqa: BLE001 - kept for the caller; numbers beyond a hole must not be given out
-                    failures.append(error)
-                    break
-                trials.put(facts)
+    async def launch(steps: Sequence[Create | Start]) -> None:
+        for step in steps:
+            if isinstance(step, Create):
+                await body.create(created(step))
+                trials.put(created(step))
             else:
-                launching.append(group.create_task(_kept(failures, start(decision)), name=f"start {decision.number}"))
+                facts = await body.start(trials[step.number], step.attempt)
+                trials.put(applied(facts, step, now))
+
+    for decision in decisions.decisions:
+        match decision:
+            case Judge() | Conclude() | Wait() | Retry():
+                records.append(record(decision))
+            case End():
+                ends.append(end(decision))
+            case Create() | Start():
+                launches.setdefault(decision.number, []).append(decision)
+    for error in await _all(records):
+        raise error
+    return [*await _all(ends), *await _all([launch(steps) for steps in launches.values()])]
 
 
-async def _all(failures: list[Exception], work: Sequence[Awaitable[None]]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for item in work:
-            group.create_task(_kept(failures, item))
+async def _all(work: Sequence[Awaitable[None]]) -> list[Exception]:
+    """Everything side by side, `SIDE_BY_SIDE` at a time; the failures, in the order of the work."""
+    if len(work) == 1:  # the common case needs no tasks
+        return [error for error in [await _kept(work[0])] if error is not None]
+    slots = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def one(item: Awaitable[None]) -> Exception | None:
+        async with slots:
+            return await _kept(item)
+
+    return [error for error in await asyncio.gather(*(one(item) for item in work)) if error is not None]
 
 
-async def _kept(failures: list[Exception], work: Awaitable[None]) -> None:
-    """One action; its failure is the caller's to report, and harms no other action."""
+async def _kept(work: Awaitable[None]) -> Exception | None:
+    """One action; its failure is the caller's to weigh, and harms no other action."""
     try:
         await work
     except Exception as error:  # noqa: BLE001
-        failures.append(error)
+        return error
+    return None
 
 
 def changed(before: TrialFacts, after: TrialFacts) -> bool:

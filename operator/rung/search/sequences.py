@@ -18,7 +18,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from rung.api.errors import InvalidStudy
 from rung.search.randomness import generator
@@ -89,6 +88,8 @@ def _uniform_block(seed: int, d: int, k: int) -> Array:
 
 @lru_cache(maxsize=16)
 def _sobol_block(seed: int, d: int, k: int) -> Array:
+    from scipy.stats import qmc  # noqa: PLC0415 - 0.7 s and 64 MB, which other samplers need not pay
+
     engine = qmc.Sobol(d, scramble=True, rng=generator(seed, 0, "sobol"))
     if k:
         engine.fast_forward(k * _rows(d))  # a loop in C: a millisecond for a hundred thousand points

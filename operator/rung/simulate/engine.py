@@ -65,19 +65,22 @@ class SimulatedBody:
         if self.runs.pop(facts.number, None) is not None:
             self.gone.append(facts.number)
 
-    def next_sights(self) -> dict[int, Sight] | None:
-        """What is to be seen next; moves the clock. None: nothing will ever happen again."""
+    def next_sights(self, look_again_at: float | None) -> dict[int, Sight] | None:
+        """What is to be seen next; moves the clock, at most to `look_again_at`. None: nothing will ever happen again."""
         if self.gone:
             gone, self.gone = self.gone, []
             return {number: Sight() for number in gone}
-        while self.events:
+        while self.events and (look_again_at is None or self.events[0][0] <= look_again_at):
             when, number, attempt, said = heapq.heappop(self.events)
             run = self.runs.get(number)
             if run is None or run.attempt != attempt:
                 continue
             self.now = when
             return {number: self._sight(number, run, said)}
-        return None
+        if look_again_at is None or look_again_at <= self.now:
+            return None
+        self.now = look_again_at
+        return {}
 
     def _sight(self, number: int, run: Run, said: int) -> Sight:
         ended = said >= len(run.observations)
@@ -127,7 +130,7 @@ async def simulate(plan: Plan, curves: CurveSource, *, gpus: int = 1) -> Simulat
             raise outcome.failures[0]
         if outcome.verdict.over and not trials.live:
             break
-        sights = body.next_sights()
+        sights = body.next_sights(outcome.look_again_at)
         for number, sight in (sights or {}).items():
             if sight.observations:
                 steps[number] = sight.observations[-1].step
