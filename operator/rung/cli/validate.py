@@ -1,0 +1,42 @@
+"""`rung validate`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rung.api.errors import InvalidStudy, RungError
+from rung.brain import Plan
+from rung.cli.documents import Source, read_sources
+from rung.kube.render import check_pod_template
+
+GOOD, BAD = 0, 2
+
+
+def main(given: argparse.Namespace) -> int:
+    """Say of each study whether it can run. Problems go to stdout, since they are the answer."""
+    problems = 0
+    for name in given.studies:
+        try:
+            sources = read_sources(name)
+        except RungError as error:
+            print(error)
+            problems += 1
+            continue
+        for source in sources:
+            found = problem(source)
+            print(f"{source.label}: {'can run' if found is None else found}")
+            problems += found is not None
+    if problems:
+        print(f"{problems} of them cannot run", file=sys.stderr)
+    return BAD if problems else GOOD
+
+
+def problem(source: Source) -> InvalidStudy | None:
+    """Why the study cannot run; None if it can."""
+    try:
+        plan = Plan.of(source.study())
+        check_pod_template(plan.study)
+    except InvalidStudy as error:
+        return error
+    return None

@@ -1,0 +1,1 @@
+"""How a study is shown to people: on a terminal, and as plain lines where there is none."""
