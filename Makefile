@@ -42,7 +42,7 @@ docs: venv  ## write everything that is generated: CRDs, their copies in the cha
 	@$(BIN)/python docs/generate.py
 
 cluster: venv  ## a development cluster that stays up, with the CRDs and the operator
-	@$(BIN)/python -m devcluster up
+	@$(BIN)/python -m devcluster up --operator
 
 cluster-down:  ## stop it
 	@$(BIN)/python -m devcluster down

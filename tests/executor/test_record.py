@@ -80,14 +80,13 @@ def test_what_a_decision_may_rest_on_survives_the_round_trip(facts: TrialFacts) 
 @given(st.integers(0, 3000), st.sampled_from([(), (1, 3), (1, 3, 9, 27, 81)]))
 def test_a_curve_keeps_its_ends_and_its_rungs_within_the_bound(points: int, rungs: tuple[int, ...]) -> None:
     curve = tuple(Observation(float(s), {"loss": 1.0 / s}) for s in range(1, points + 1))
-    records = tuple(RungRecord(r, 1.0, i, Verdict.CONTINUE) for i, r in enumerate(rungs, 1) if r <= points)
-    kept = thinned(TrialFacts(0, {}, curve=curve, rungs=records))
+    kept = thinned(curve, rungs)
     assert len(kept) == min(points, CURVE_POINTS)
     steps = [o.step for o in kept]
     assert steps == sorted(set(steps))
     if curve:
         assert (steps[0], steps[-1]) == (1.0, float(points))
-        assert {float(r.step) for r in records} <= set(steps)
+        assert {float(r) for r in rungs if r <= points} <= set(steps)
 
 
 def test_nothing_that_is_not_finite_is_written() -> None:

@@ -59,7 +59,8 @@ def _projected(field: str, required: tuple[str, ...], optional: tuple[str, ...],
         parts += [f"has({variable}.{name}) ? dyn({variable}.{name}) : dyn('')" for name in optional]
         return f"{root}.spec.{field}.map({variable}, [{', '.join(parts)}])"
 
-    return f"{items('self')} == {items('oldSelf')}"
+    # most writes are of the status: equal lists are known to be equal without being taken apart
+    return f"self.spec.{field} == oldSelf.spec.{field} || {items('self')} == {items('oldSelf')}"
 
 
 _PARAMETER_FIELDS = tuple(
@@ -70,9 +71,9 @@ _OLD_POINTS = "oldSelf.spec.warmStart.points"
 _INDICES = "[" + ", ".join(str(i) for i in range(MAX_POINTS)) + "]"
 _APPENDED = (
     f"!has(oldSelf.spec.warmStart) || !has({_OLD_POINTS}) || (has(self.spec.warmStart) && has({_POINTS}) && "
-    f"{_POINTS}.size() >= {_OLD_POINTS}.size() && "
+    f"({_POINTS} == {_OLD_POINTS} || {_POINTS}.size() >= {_OLD_POINTS}.size() && "
     # a list of numbers, since comprehensions with an index need Kubernetes 1.33
-    f"{_INDICES}.all(i, i >= {_OLD_POINTS}.size() || {_POINTS}[i] == {_OLD_POINTS}[i]))"
+    f"{_INDICES}.all(i, i >= {_OLD_POINTS}.size() || {_POINTS}[i] == {_OLD_POINTS}[i])))"
 )
 _STUDIES = (
     "(has(self.spec.warmStart) && has(self.spec.warmStart.studies)) == "

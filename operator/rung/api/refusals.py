@@ -39,8 +39,12 @@ def first_of(refusals: Collection[Refusal]) -> InvalidStudy:
 
 
 def refusals_of(error: ValidationError, model: type[ApiModel], path: str) -> list[Refusal]:
-    """Every complaint of a failed `model_validate`, in words. `path` is where the model stands."""
-    return [(dotted(path, details["loc"]), _words(details, model)) for details in error.errors(include_url=False)]
+    """Every complaint of a failed `model_validate`, in words. `path` is where the model stands.
+
+    Unknown fields come first: what is then missing is most often what was misspelt.
+    """
+    found = sorted(error.errors(include_url=False), key=lambda details: details["type"] != "extra_forbidden")
+    return [(dotted(path, details["loc"]), _words(details, model)) for details in found]
 
 
 def dotted(path: str, location: tuple[int | str, ...]) -> str:

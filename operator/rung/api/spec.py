@@ -166,4 +166,4 @@ class StudySpec(ApiModel):
 
 def listed(names: list[str]) -> str:
     """As CEL's format() prints a list."""
-    return "[" + ", ".join(names) + "]"
+    return "[" + ", ".join(f'"{name}"' for name in names) + "]"

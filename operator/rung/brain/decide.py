@@ -76,9 +76,12 @@ def decide(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Decis
 def judgements(plan: Plan, facts: TrialFacts, trials: Trials) -> tuple[RungRecord, ...]:
     """Records of the rungs that the trial has reached and that are not recorded yet, with the scheduler's verdicts.
 
-    Ends at the first Stop, and at a value that is not finite (the trial is infeasible: `_diverged`).
+    Ends at the first Stop or Open verdict: what a trial does beyond an open rung counts once that rung lets it pass, so that the
+    record does not depend on how many reports were read at once. Ends too at a value that is not finite (`_diverged`).
     """
     new: list[RungRecord] = []
+    if open_rungs(facts):
+        return ()
     for rung, value, best in _reached(plan, facts):
         if not math.isfinite(value):
             break
@@ -87,7 +90,7 @@ def judgements(plan: Plan, facts: TrialFacts, trials: Trials) -> tuple[RungRecor
         entry = Entry(facts.number, rung, rank(value), order, None if best is None else rank(best))
         judgement = plan.scheduler.judge(trials.table, entry)
         new.append(RungRecord(rung, value, order, judgement.verdict, judgement.reason, best))
-        if judgement.verdict is Verdict.STOP:
+        if judgement.verdict is not Verdict.CONTINUE:
             break
     return tuple(new)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from rung.api.facts import TrialFacts
 from rung.brain import Decisions, Plan, StudyRecord, StudyVerdict, Trials, applied, decide
-from rung.brain.decisions import Conclude, Create, End, Judge, Record, Retry, Start, Wait, created
+from rung.brain.decisions import Conclude, Create, Decision, End, Judge, Record, Retry, Start, Wait, created
 from rung.executor.body import Body, Sight
 from rung.executor.fold import folded
 
@@ -32,7 +32,7 @@ class Outcome:
 
     verdict: StudyVerdict
     look_again_at: float | None
-    decided: list[object] = field(default_factory=list)  # Decision, in the order applied
+    decided: list[Decision] = field(default_factory=list)  # in the order applied
     failures: list[Exception] = field(default_factory=list)  # of actions; the rest was still tried
     created: int = 0  # all numbers below have been given out
 
@@ -60,7 +60,7 @@ async def reconcile(
     for number, sight in sights.items():
         if number in trials:
             trials.put(folded(trials[number], sight, now))
-    decided: list[object] = []
+    decided: list[Decision] = []
     for _ in range(MAX_ROUNDS):
         decisions = await think(plan, record, trials, now)
         failures = await _apply(decisions, trials, body, now)

@@ -1,7 +1,7 @@
 """A Trial object is the record of a trial, on a cluster, on a disk and in memory: `facts_of` reads it, `trial_of` writes it.
 
 Everything that a decision may rest on survives the round trip, so a new process decides as the old one would have. Of a curve
-64 points are kept: the ends, every recorded rung, and the rest evenly spaced. Only finite figures are written, since an API
+64 points are kept: the ends, every rung, and the rest evenly spaced. Only finite figures are written, since an API
 server refuses the whole object for one NaN.
 """
 
@@ -128,7 +128,10 @@ def status_of(facts: TrialFacts, plan: Plan, previous: TrialStatus | None, now: 
         "parameters": " ".join(f"{k}={v}" for k, v in plan.space.render(facts.parameters).items())[:256],
         "conditions": _conditions(facts, previous, now),
         "rungs": [_rung(record) for record in facts.rungs],
-        "curve": [{"step": _number(o.step), "values": finite(o.values)} for o in thinned(facts)],
+        "curve": [
+            {"step": _number(o.step), "values": finite(o.values)}
+            for o in thinned(facts.curve, plan.scheduler.rungs(facts.bracket))
+        ],
         "metrics": [_metric(name, summary) for name, summary in facts.metrics.items() if _is_finite(summary)],
         "values": finite(facts.values),
         "gpuSeconds": round(gpu_seconds, 3),
@@ -161,15 +164,15 @@ def trial_name_of(study: Study, number: int) -> str:
     return f"{study.metadata.name}-{number}"
 
 
-def thinned(facts: TrialFacts, limit: int = CURVE_POINTS) -> Sequence[Observation]:
-    """At most `limit` points: both ends, those that reached a recorded rung, the rest evenly spaced over the indices."""
-    curve = [o for o in facts.curve if any(math.isfinite(v) for v in o.values.values())]
+def thinned(points: Sequence[Observation], rungs: Sequence[int], limit: int = CURVE_POINTS) -> Sequence[Observation]:
+    """At most `limit` points: both ends, those that reached a rung, the rest evenly spaced over the indices."""
+    curve = [o for o in points if any(math.isfinite(v) for v in o.values.values())]
     if len(curve) <= limit:
         return curve
     last = len(curve) - 1
     kept = {0, last}
-    for record in facts.rungs:
-        reached = next((i for i, o in enumerate(curve) if o.step >= record.step), last)
+    for rung in rungs:
+        reached = next((i for i, o in enumerate(curve) if o.step >= rung), last)
         if len(kept) < limit:
             kept.add(reached)
     free = limit - len(kept)
