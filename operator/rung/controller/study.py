@@ -38,6 +38,7 @@ log = logging.getLogger("rung.controller")
 
 STATUS_EVERY_SECONDS = 1.0  # counts may lag by this much: every status write runs all CEL rules on the server
 PROGRESS_EVERY_SECONDS = 10.0  # a running trial's curve is written this often; its scrape has it earlier
+STARTS_AT_ONCE = 32  # about a second of a small control plane: trials that end meanwhile do not wait for longer
 RETRY_SECONDS = 1.0  # after an action that failed: most are races that the next list settles
 THINK_APART_FROM = 2_000
 """Trials beyond which deciding leaves the event loop, so that no study's arithmetic delays another."""
@@ -100,7 +101,9 @@ class StudyController:
             reason=_recorded_reason(previous),
             ended_at=seconds_of(previous.ended_at) if previous else None,
         )
-        outcome = await reconcile(plan, record, trials, sights, body, now, think=self._think)
+        outcome = await reconcile(
+            plan, record, trials, sights, body, now, think=self._think, most_starts=STARTS_AT_ONCE
+        )
         memory.state = outcome.verdict.state.value
         await self._write_progress(trials, before, body, now)
         failures = [*outcome.failures, *await self._clean(body, plan, trials, listed)]
@@ -447,4 +450,6 @@ def _soonest(
     moments = [*waits, None if outcome.look_again_at is None else max(0.0, outcome.look_again_at - now)]
     if failures:
         moments.append(RETRY_SECONDS)
+    elif outcome.more:
+        moments.append(0.0)
     return min((m for m in moments if m is not None), default=None)

@@ -35,6 +35,7 @@ class Outcome:
     decided: list[Decision] = field(default_factory=list)  # in the order applied
     failures: list[Exception] = field(default_factory=list)  # of actions; the rest was still tried
     created: int = 0  # all numbers below have been given out
+    more: bool = False  # trials were left to start: reconcile again at once
 
 
 async def think_at_once(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Decisions:
@@ -51,11 +52,13 @@ async def reconcile(
     now: float,
     *,
     think: Think = think_at_once,
+    most_starts: int | None = None,
 ) -> Outcome:
     """Move one study one step towards its spec. `trials` is brought up to date in place.
 
     Raises what the body raises for a record that could not be written (Conflict, ClusterUnavailable): list again and decide
-    again. An action that fails is kept in the outcome, and the others are still tried.
+    again. An action that fails is kept in the outcome, and the others are still tried. With `most_starts` no more trials than that
+    are started in one call, so that a body that takes long over it looks at those that run in between.
     """
     for number, sight in sights.items():
         if number in trials:
@@ -63,17 +66,27 @@ async def reconcile(
     decided: list[Decision] = []
     for _ in range(MAX_ROUNDS):
         decisions = await think(plan, record, trials, now)
-        failures = await _apply(decisions, trials, body, now)
-        decided.extend(decisions.decisions)
+        chosen, more = _first_starts(decisions.decisions, most_starts)
+        failures = await _apply(chosen, trials, body, now)
+        decided.extend(chosen)
         if not decisions.again:
             break
     if decisions.verdict is None:
         raise AssertionError("decide() always ends with a verdict")
     given_out = next(trials.free_numbers(record.created))
-    return Outcome(decisions.verdict, decisions.look_again_at, decided, failures, given_out)
+    return Outcome(decisions.verdict, decisions.look_again_at, decided, failures, given_out, more)
 
 
-async def _apply(decisions: Decisions, trials: Trials, body: Body, now: float) -> list[Exception]:
+def _first_starts(decisions: Sequence[Decision], most: int | None) -> tuple[Sequence[Decision], bool]:
+    """The decisions with starts of the first `most` trials only, and whether others were left out."""
+    numbers = [d.number for d in decisions if isinstance(d, Start)]
+    if most is None or len(numbers) <= most:
+        return decisions, False
+    left = set(numbers[most:])
+    return [d for d in decisions if not (isinstance(d, Create | Start) and d.number in left)], True
+
+
+async def _apply(decisions: Sequence[Decision], trials: Trials, body: Body, now: float) -> list[Exception]:
     """Records side by side, since those of one call rest on nothing of each other; then ends; then starts.
 
     Raises the first failure of a record, once all were tried: what follows would rest on facts that are not recorded.
@@ -101,7 +114,7 @@ async def _apply(decisions: Decisions, trials: Trials, body: Body, now: float) -
                 facts = await body.start(trials[step.number], step.attempt)
                 trials.put(applied(facts, step, now))
 
-    for decision in decisions.decisions:
+    for decision in decisions:
         match decision:
             case Judge() | Conclude() | Wait() | Retry():
                 records.append(record(decision))
