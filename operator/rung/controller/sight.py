@@ -12,6 +12,7 @@ from typing import Any
 
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase
 from rung.api.names import ATTEMPT_LABEL, TRIAL_LABEL
+from rung.executor.words import last_words
 
 Raw = Mapping[str, Any]
 
@@ -135,9 +136,8 @@ def _end_of(pod: Raw, terminated: Raw) -> tuple[AttemptEnd, int | None, str]:
         return AttemptEnd.DISRUPTED, code, f"exit code {code} after SIGTERM"
     if code is None:
         return AttemptEnd.CRASHED, None, status.get("message") or reason or "the pod failed without running"
-    said = f"exit code {code}"
-    if failing.get("reason") not in {None, "", "Error"}:
-        said += f" ({failing['reason']}: {failing.get('message') or ''})".rstrip(": )") + ")"
+    words = last_words(failing.get("message") or "")
+    said = f"exit code {code}: {words}" if words else f"exit code {code}"
     return AttemptEnd.CRASHED, code, said
 
 

@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rung.api.facts import AttemptEnd
+from rung.executor.words import last_words
 from rung.local.guard import group_lives, signal_group, start_ticks
 
 BAD_CONFIGURATION_EXIT = 78  # EX_CONFIG of sysexits.h; docs/trial-contract.md
 SIGNAL_EXIT = 128  # shells and Kubernetes report "ended by signal n" as 128 + n
+LOG_TAIL_BYTES = 2048  # as much as Kubernetes keeps of a log for a container that ended badly
 
 
 class CannotStartError(Exception):
@@ -140,7 +142,14 @@ class Process:
         if self.code < 0:
             with contextlib.suppress(ValueError):
                 return AttemptEnd.CRASHED, code, f"exit code {code}: killed by {signal.Signals(-self.code).name}"
-        return AttemptEnd.CRASHED, code, f"exit code {code}"
+        said = last_words(self._log_tail())
+        return AttemptEnd.CRASHED, code, f"exit code {code}: {said}" if said else f"exit code {code}"
+
+    def _log_tail(self) -> str:
+        with contextlib.suppress(OSError), self.launch.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            return log.read(LOG_TAIL_BYTES).decode(errors="replace")
+        return ""
 
     def _leader_is_dead(self) -> bool:
         if not hasattr(os, "waitid"):
