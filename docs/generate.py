@@ -48,9 +48,9 @@ def study_page() -> str:
 
 def cli_page() -> str:
     """Every command's help."""
-    from rung.cli.reference import render_reference
+    from rung.cli.page import page
 
-    return render_reference()
+    return page()
 
 
 PAGES: dict[str, Callable[[], str]] = {

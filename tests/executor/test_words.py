@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from rung.executor.words import SAID_CHARACTERS, last_words
 
 
