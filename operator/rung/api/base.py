@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
@@ -67,13 +68,9 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
 
     @classmethod
-    def rules(cls) -> Iterator[tuple[Rule, Callable[[Any], str | None]]]:
+    def rules(cls) -> tuple[tuple[Rule, Callable[[Any], str | None]], ...]:
         """The rules of this model, in the order in which they are written."""
-        for owner in reversed(cls.__mro__):
-            for member in vars(owner).values():
-                found = getattr(member, _RULE, None)
-                if isinstance(found, Rule):
-                    yield found, member
+        return _rules(cls)
 
     @classmethod
     def outside_name(cls, name: str) -> str:
@@ -92,6 +89,12 @@ class ApiModel(BaseModel):
     def inner_problems(self) -> Iterator[tuple[str, str]]:
         """(path from here, what is wrong) of fields that are no models but have a schema: a pod template."""
         yield from ()
+
+
+@cache
+def _rules(model: type[ApiModel]) -> tuple[tuple[Rule, Callable[[Any], str | None]], ...]:
+    members = [member for owner in reversed(model.__mro__) for member in vars(owner).values()]
+    return tuple((found, member) for member in members if isinstance(found := getattr(member, _RULE, None), Rule))
 
 
 def problems(model: ApiModel, path: str) -> Iterator[tuple[str, str]]:

@@ -43,8 +43,16 @@ def refusals_of(error: ValidationError, model: type[ApiModel], path: str) -> lis
 
     Unknown fields come first: what is then missing is most often what was misspelt.
     """
-    found = sorted(error.errors(include_url=False), key=lambda details: details["type"] != "extra_forbidden")
-    return [(dotted(path, details["loc"]), _words(details, model)) for details in found]
+    details = sorted(error.errors(include_url=False), key=lambda d: d["type"] != "extra_forbidden")
+    return [(dotted(path, d["loc"]), _words(d, model)) for d in details if not _follows(d, details)]
+
+
+def _follows(details: ErrorDetails, others: list[ErrorDetails]) -> bool:
+    """A list that is too short only because pydantic does not count its wrong items: those are named already."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in others
+    )
 
 
 def dotted(path: str, location: tuple[int | str, ...]) -> str:

@@ -276,7 +276,7 @@ class TrialTemplate(ApiModel):
         if self.manifest is None or (self.pods is not None and self.succeeded is not None):
             return None
         kind = self.manifest.get("kind")
-        if kind in BUILT_IN_KINDS:
+        if kind in BUILT_IN_KINDS or not isinstance(kind, str):  # the schema says that it is missing
             return None
         return f"a manifest of kind {kind} needs pods and succeeded: which pods speak, and when it has ended"
 

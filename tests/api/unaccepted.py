@@ -1,0 +1,246 @@
+"""Studies that pass an API server and become Accepted=False, each with the path of its field."""
+
+from __future__ import annotations
+
+from tests.api.builders import (
+    ASHA,
+    CLAIM,
+    EPOCHS,
+    LOSS,
+    LR,
+    PYTORCH,
+    WIDTH,
+    WORDS,
+    Case,
+    env,
+    later,
+    manifest,
+    parameters,
+    pods,
+    study,
+    trial,
+    unaccepted,
+)
+
+CYCLE = [
+    {**LR, "name": "a", "when": [{"parameter": "b"}]},
+    {**LR, "name": "b", "when": [{"parameter": "c"}]},
+    {**LR, "name": "c", "when": [{"parameter": "a"}]},
+]
+RESTART = {"type": "Hyperband", "mode": "Restart", "resource": {"min": 1, "max": 9}}
+POPULATION = {"type": "PBT", "resource": EPOCHS, "pbt": {"population": 4}}
+
+CASES: tuple[Case, ...] = (
+    # --- what only Rung can see
+    unaccepted("conditions in a circle", parameters(LR, *CYCLE), "spec.parameters[1]", "a -> b -> c -> a"),
+    unaccepted(
+        "two Derived that need each other",
+        parameters(
+            LR,
+            {"name": "a", "type": "Derived", "expression": "b + 1"},
+            {"name": "b", "type": "Derived", "expression": "a + 1"},
+        ),
+        "spec.parameters[1]",
+        "depends on itself",
+    ),
+    unaccepted(
+        "an expression with an unknown name",
+        parameters(LR, {"name": "d", "type": "Derived", "expression": "2 * rl"}),
+        "spec.parameters[1].expression",
+        "'rl'",
+        "lr",
+    ),
+    unaccepted(
+        "an expression that ends too early",
+        parameters(LR, {"name": "d", "type": "Derived", "expression": "2 *"}),
+        "spec.parameters[1].expression",
+    ),
+    unaccepted(
+        "an expression that is a program",
+        parameters(LR, {"name": "d", "type": "Derived", "expression": "__import__('os').getpid()"}),
+        "spec.parameters[1].expression",
+        "__import__",
+    ),
+    unaccepted(
+        "an unknown function",
+        parameters(LR, {"name": "d", "type": "Derived", "expression": "sin(lr)"}),
+        "spec.parameters[1].expression",
+        "sin",
+    ),
+    unaccepted(
+        "C's and in an expression",
+        study(parameterConstraints=["lr > 0 && lr < 1"]),
+        "spec.parameterConstraints[0]",
+        "and",
+    ),
+    unaccepted(
+        "a constraint on what is not there",
+        study(parameterConstraints=["batch <= 4"]),
+        "spec.parameterConstraints[0]",
+        "batch",
+    ),
+    unaccepted("constraints that leave nothing", study(parameterConstraints=["lr > 1"]), "spec.parameterConstraints"),
+    unaccepted(
+        "an objective computed wrongly",
+        study(objectives=[{**LOSS, "expression": "1 -"}]),
+        "spec.objectives[0].expression",
+    ),
+    unaccepted(
+        "a condition on a value that never comes",
+        parameters(WORDS, {**LR, "when": [{"parameter": "opt", "in": ["sdg"]}]}),
+        "spec.parameters[1].when[0].in[0]",
+        "sgd",
+    ),
+    unaccepted(
+        "a bound on words",
+        parameters(WORDS, {**LR, "when": [{"parameter": "opt", "min": 3}]}),
+        "spec.parameters[1].when[0].min",
+        "opt",
+    ),
+    unaccepted(
+        "a condition the wrong way round",
+        parameters(WIDTH, {**LR, "when": [{"parameter": "width", "min": 30, "max": 20}]}),
+        "spec.parameters[1].when[0].min",
+        "30",
+    ),
+    unaccepted(
+        "a value twice", parameters({**WORDS, "values": ["sgd", "sgd"]}), "spec.parameters[0].values[1]", "twice"
+    ),
+    unaccepted(
+        "a number twice in two spellings",
+        parameters({"name": "n", "type": "Ordinal", "values": ["1", "1.0"]}),
+        "spec.parameters[0].values[1]",
+        "twice",
+    ),
+    unaccepted(
+        "a fixed value outside its range", study(parameters=[{**LR, "value": 2}]), "spec.parameters[0].value", "2"
+    ),
+    unaccepted(
+        "a fixed value that is not in its list",
+        parameters({**WORDS, "value": "lion"}),
+        "spec.parameters[0].value",
+        "lion",
+    ),
+    unaccepted(
+        "a fixed Double that is no number",
+        study(parameters=[{"name": "lr", "type": "Double", "value": "fast"}]),
+        "spec.parameters[0].value",
+        "fast",
+    ),
+    unaccepted(
+        "a point outside the space",
+        study(warmStart={"points": [{"parameters": {"lr": 3}}]}),
+        "spec.warmStart.points[0].parameters.lr",
+        "3",
+    ),
+    unaccepted(
+        "a placeholder for what is not there",
+        study(trial={"podTemplate": pods("--lr=$(params.rl)")}),
+        "spec.trial.podTemplate.spec.containers[0].args[0]",
+        "$(params.rl)",
+        "lr",
+    ),
+    unaccepted(
+        "a placeholder with a slip",
+        study(trial={"podTemplate": pods("--lr=$(param.lr)")}),
+        "spec.trial.podTemplate.spec.containers[0].args[0]",
+        "params",
+    ),
+    unaccepted(
+        "a placeholder of another program",
+        study(trial={"podTemplate": pods("--lr=$(trialParameters.lr)")}),
+        "spec.trial.podTemplate.spec.containers[0].args[0]",
+        "params",
+    ),
+    unaccepted(
+        "a target without a resource",
+        study(trial={"podTemplate": env("$(resource.target)")}),
+        "spec.trial.podTemplate.spec.containers[0].env[0].value",
+        "resource",
+    ),
+    unaccepted(
+        "a checkpoint folder without checkpoints",
+        study(trial={"podTemplate": env("$(trial.checkpointDir)")}),
+        "spec.trial.podTemplate.spec.containers[0].env[0].value",
+        "checkpoint",
+    ),
+    unaccepted(
+        "a variable of a parameter that may be inactive",
+        parameters(WORDS, {**LR, "when": [{"parameter": "opt", "in": ["sgd"]}]}, template=env("$(params.lr)")),
+        "spec.trial.podTemplate.spec.containers[0].env[0].value",
+        "lr",
+        ":-",
+    ),
+    unaccepted(
+        "an option and its value apart",
+        parameters(WORDS, {**LR, "when": [{"parameter": "opt", "in": ["sgd"]}]}, template=pods("--lr", "$(params.lr)")),
+        "spec.trial.podTemplate.spec.containers[0].args[1]",
+        "--lr=",
+    ),
+    unaccepted(
+        "pods that restart by themselves",
+        study(trial={"podTemplate": pods(restartPolicy="Always")}),
+        "spec.trial.podTemplate.spec.restartPolicy",
+        "Never",
+    ),
+    unaccepted(
+        "metrics of a container that is not there",
+        study(metrics={"container": "train"}),
+        "spec.metrics.container",
+        "trial",
+    ),
+    # --- what is to come
+    *(
+        later(f"sampler {kind}", study(sampler={"type": kind}), "spec.sampler.type")
+        for kind in ("LatinHypercube", "GP", "TPE", "RandomForest", "CMAES", "Evolution", "NSGA2", "Reinforce")
+    ),
+    *(
+        later(f"scheduler {kind}", study(scheduler={"type": kind, "resource": EPOCHS}), "spec.scheduler.type")
+        for kind in ("HyperTune", "PASHA", "CurveExtrapolation")
+    ),
+    *(
+        later(
+            f"scheduler {kind}",
+            study(scheduler={**POPULATION, "type": kind}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),
+            "spec.scheduler.type",
+        )
+        for kind in ("PBT", "PB2")
+    ),
+    later(
+        "mode Promote",
+        study(scheduler={**ASHA, "mode": "Promote"}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),
+        "spec.scheduler.mode",
+    ),
+    later("mode Restart", study(scheduler=RESTART), "spec.scheduler.mode"),
+    later("startup trials", study(sampler={"startupTrials": 5}), "spec.sampler.startupTrials"),
+    later("repeats", study(repeats={"count": 3}), "spec.repeats"),
+    later(
+        "a standard error",
+        study(objectives=[{**LOSS, "standardErrorMetric": "se"}]),
+        "spec.objectives[0].standardErrorMetric",
+    ),
+    later("results of another study", study(warmStart={"studies": [{"name": "old"}]}), "spec.warmStart.studies"),
+    later("a parameter several times", parameters({**WORDS, "count": 3}), "spec.parameters[0].count"),
+    later(
+        "a prior",
+        study(parameters=[{**LR, "prior": {"mean": "0.01", "deviation": "0.01"}}]),
+        "spec.parameters[0].prior",
+    ),
+    later("metrics from a file", study(metrics={"source": "File", "file": {"path": "/x"}}), "spec.metrics.source"),
+    later(
+        "a metric from a line",
+        study(metrics={"extract": [{"metric": "loss", "line": "loss: <value>"}]}),
+        "spec.metrics.extract[0].line",
+    ),
+    later(
+        "a quantile",
+        study(metrics={"extract": [{"metric": "loss", "key": "l", "quantile": "0.9"}]}),
+        "spec.metrics.extract[0].quantile",
+    ),
+    later("another kind", manifest(PYTORCH), "spec.trial.manifest"),
+    later("checkpoints at a URI", trial(checkpoint={"uri": "s3://bucket/runs"}), "spec.trial.checkpoint.uri"),
+    later(
+        "checkpoints of the best alone", trial(checkpoint={**CLAIM, "retain": "Best"}), "spec.trial.checkpoint.retain"
+    ),
+    later("a priority for the promoted", trial(promotedPriorityClass="high"), "spec.trial.promotedPriorityClass"),
+)
