@@ -45,6 +45,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 """After a crash the next attempt waits 1, 2, 4 … seconds: programs that die at once would otherwise eat the cluster's writes.
 A disrupted attempt is followed by the next one at once: nothing is wrong with it."""
 
+START_GRAIN = 1.0  # Kubernetes tells starts in whole seconds: a trial may get a second more, and never less
+
 MAX_DISRUPTIONS = 50
 """A trial that was disrupted this often is given up: something evicts it every time, and the cluster's time is spent."""
 
@@ -228,7 +230,7 @@ def _overdue(plan: Plan, facts: TrialFacts, live: Attempt, now: float) -> Record
     template = plan.spec.trial
     if live.phase is not AttemptPhase.RUNNING or live.started_at is None or live.ending:
         return None
-    if template.timeout_seconds is not None and now - live.started_at >= template.timeout_seconds:
+    if template.timeout_seconds is not None and now - live.started_at >= template.timeout_seconds + START_GRAIN:
         return after_end(plan, facts, replace(live, end=AttemptEnd.TIMED_OUT))
     heard = max(live.started_at, facts.last_observed_at or live.started_at)
     if template.silence_seconds is not None and now - heard >= template.silence_seconds:
@@ -404,7 +406,7 @@ def _look_again(plan: Plan, facts: TrialFacts) -> float | None:
         return None
     moments: list[float] = []
     if template.timeout_seconds is not None:
-        moments.append(live.started_at + template.timeout_seconds)
+        moments.append(live.started_at + template.timeout_seconds + START_GRAIN)
     if template.silence_seconds is not None:
         moments.append(max(live.started_at, facts.last_observed_at or 0.0) + template.silence_seconds)
     return min(moments, default=None)

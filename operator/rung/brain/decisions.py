@@ -126,16 +126,13 @@ class Decisions:
 def applied(facts: TrialFacts, decision: Decision, now: float) -> TrialFacts:
     """The trial after the decision. Pure; the executor writes the result."""
     match decision:
+        case Judge(stop=True):
+            return replace(_finished(facts, TrialState.STOPPED, decision, now), rungs=decision.rungs)
         case Judge():
-            judged = replace(facts, rungs=decision.rungs)
-            if decision.message:
-                judged = replace(judged, reason=decision.reason, message=decision.message)
-            if decision.stop:
-                judged = _finished(judged, TrialState.STOPPED, decision.values, now)
-            return judged
+            explained = decision if decision.message else facts
+            return replace(facts, rungs=decision.rungs, reason=explained.reason, message=explained.message)
         case Conclude():
-            over = replace(facts, reason=decision.reason, message=decision.message)
-            return _finished(over, decision.state, decision.values, now)
+            return _finished(facts, decision.state, decision, now)
         case Wait():
             spent = _with_time_of(facts, now)
             return replace(spent, state=TrialState.WAITING, reason="WaitingForRung", message=decision.message)
@@ -199,8 +196,17 @@ def _with_time_of(facts: TrialFacts, now: float) -> TrialFacts:
     return replace(facts, seconds=facts.seconds + _attempt_seconds(facts, now))
 
 
-def _finished(facts: TrialFacts, state: TrialState, values: Mapping[str, float], now: float) -> TrialFacts:
-    over = _with_time_of(facts, now)
-    ended_at = over.live.ended_at if over.live is not None and over.live.ended_at is not None else now
-    lost = over.seconds if state in {TrialState.FAILED, TrialState.INFEASIBLE} else over.lost_seconds
-    return replace(over, state=state, values=values, ended_at=ended_at, lost_seconds=lost)
+def _finished(facts: TrialFacts, state: TrialState, why: Judge | Conclude, now: float) -> TrialFacts:
+    live = facts.live
+    seconds = running_seconds(facts, now)
+    lost = seconds if state in {TrialState.FAILED, TrialState.INFEASIBLE} else facts.lost_seconds
+    return replace(
+        facts,
+        state=state,
+        values=why.values,
+        reason=why.reason,
+        message=why.message,
+        seconds=seconds,
+        lost_seconds=lost,
+        ended_at=live.ended_at if live is not None and live.ended_at is not None else now,
+    )

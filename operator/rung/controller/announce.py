@@ -13,6 +13,9 @@ from rung.controller.memory import Memory
 from rung.executor.reconcile import Outcome
 from rung.kube.events import EventRecorder
 
+UNREMARKABLE = frozenset({"Completed", "StudyEnded"})
+"""Ends that the Trial's own status tells, and nobody wonders at: an event each would be a fifth of all writes."""
+
 WARNINGS = frozenset({"Failed", "Infeasible"})
 
 
@@ -30,11 +33,11 @@ class Announcer:
         outcome: Outcome,
         previous: StudyStatus | None,
     ) -> None:
-        """One event per trial that ended or was retried, and one when the study's state changes."""
+        """One event per trial that was stopped, failed or retried, and one when the study's state changes."""
         for decision in outcome.decided:
             match decision:
                 case Conclude(number=number, state=state, reason=reason, message=message):
-                    if reason != "StudyEnded":
+                    if reason not in UNREMARKABLE:
                         kind = "Warning" if state.value in WARNINGS else "Normal"
                         self._trial(plan, memory, number, kind, reason, message)
                 case Judge(number=number, stop=True, message=message):

@@ -25,30 +25,26 @@ def folded(facts: TrialFacts, sight: Sight, now: float) -> TrialFacts:
         return replace(facts, live=attempt)
     if attempt is None or attempt.number < facts.attempt:
         return replace(facts, live=_vanished(facts, now))
-    known = facts
+    state = facts.state
     if attempt.number > facts.attempt:  # started, and the record did not come to be written
-        known = replace(facts, attempt=attempt.number, state=TrialState.QUEUED)
-    if known.state in {TrialState.QUEUED, TrialState.RUNNING}:
-        queued = attempt.phase is AttemptPhase.QUEUED
-        known = replace(known, state=TrialState.QUEUED if queued else TrialState.RUNNING)
-    started = known.started_at if known.started_at is not None else attempt.started_at
-    known = replace(
-        known,
-        live=attempt,
-        started_at=started,
-        node=attempt.node or known.node,
-        image_id=attempt.image_id or known.image_id,
-        missing=sight.missing,
-        last_observed_at=_latest(known.last_observed_at, sight.last_observed_at),
-        outputs={**known.outputs, **sight.outputs},
-        checkpoint_step=_latest(known.checkpoint_step, sight.checkpoint_step),
-    )
-    if not sight.observations:
-        return known
+        state = TrialState.QUEUED
+    if state in {TrialState.QUEUED, TrialState.RUNNING}:
+        state = TrialState.QUEUED if attempt.phase is AttemptPhase.QUEUED else TrialState.RUNNING
+    news = sight.observations
     return replace(
-        known,
-        curve=merged(known.curve, sight.observations),
-        metrics=summaries(known.metrics, sight.observations, sight.metrics),
+        facts,
+        attempt=max(facts.attempt, attempt.number),
+        state=state,
+        live=attempt,
+        started_at=facts.started_at if facts.started_at is not None else attempt.started_at,
+        node=attempt.node or facts.node,
+        image_id=attempt.image_id or facts.image_id,
+        missing=sight.missing,
+        last_observed_at=_latest(facts.last_observed_at, sight.last_observed_at),
+        outputs={**facts.outputs, **sight.outputs},
+        checkpoint_step=_latest(facts.checkpoint_step, sight.checkpoint_step),
+        curve=merged(facts.curve, news) if news else facts.curve,
+        metrics=summaries(facts.metrics, news, sight.metrics) if news else facts.metrics,
     )
 
 

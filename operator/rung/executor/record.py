@@ -28,7 +28,11 @@ from rung.api.trial import Trial, TrialSpec, TrialStatus
 from rung.brain.decisions import running_seconds
 from rung.brain.plan import HOURS, Plan
 
-CURVE_POINTS = 64  # the schema's bound
+# The schema's bounds: an API server refuses the whole object for one text that is too long.
+CURVE_POINTS = 64
+OUTPUTS, OUTPUT_LENGTH = 8, 256
+IMAGE_ID_LENGTH = 512
+LINE_LENGTH = 1024
 PRINTED_DIGITS = 5
 
 
@@ -139,11 +143,11 @@ def status_of(facts: TrialFacts, plan: Plan, previous: TrialStatus | None, now: 
         "seconds": round(facts.seconds, 3),
         "lostSeconds": round(facts.lost_seconds, 3),
         "checkpointStep": facts.checkpoint_step,
-        "outputs": dict(list(facts.outputs.items())[:8]),
+        "outputs": {name: text[:OUTPUT_LENGTH] for name, text in list(facts.outputs.items())[:OUTPUTS]},
         "node": facts.node,
-        "imageId": facts.image_id,
+        "imageId": facts.image_id[:IMAGE_ID_LENGTH],
         "outcome": facts.reason,
-        "reason": facts.message[:1024],
+        "reason": facts.message[:LINE_LENGTH],
     }
     return TrialStatus.model_validate({k: v for k, v in document.items() if v not in (None, "", [], {})})
 
@@ -220,7 +224,9 @@ def _conditions(facts: TrialFacts, previous: TrialStatus | None, now: float) -> 
     conditions = tuple(previous.conditions) if previous is not None else ()
     status = "True" if facts.finished else "False"
     reason = facts.reason or facts.state.value
-    updated = set_condition(conditions, "Finished", status, reason, facts.message[:1024], rfc3339_seconds(now), 0)
+    updated = set_condition(
+        conditions, "Finished", status, reason, facts.message[:LINE_LENGTH], rfc3339_seconds(now), 0
+    )
     return [c.model_dump(by_alias=True, exclude_none=True, mode="json") for c in updated]
 
 

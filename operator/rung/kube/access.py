@@ -12,6 +12,8 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client.configuration import Configuration
@@ -102,7 +104,7 @@ class Access:
         context = self.ssl_context()
         connector = aiohttp.TCPConnector(limit=0, ssl=context) if context is not None else aiohttp.TCPConnector(limit=0)
         return aiohttp.ClientSession(
-            connector=connector, middlewares=(ours,), trust_env=True, proxy=self.configuration.proxy
+            connector=connector, middlewares=(ours,), trust_env=False, proxy=self.configuration.proxy
         )
 
 
@@ -115,7 +117,18 @@ async def _opened(load: Callable[[Configuration], Awaitable[None]], namespace: s
         await load(configuration)
     except (ConfigException, OSError, ValueError, KeyError) as error:
         raise NoAccess(f"{source} cannot be used: {error}") from error
+    configuration.proxy = configuration.proxy or _proxy_from_environment(configuration.host)
+    # The client would look for a proxy and for ~/.netrc in the environment at every request, each time in a thread
+    configuration.client_session_kwargs = {"trust_env": False}
     return Access(configuration, namespace, source, load)
+
+
+def _proxy_from_environment(server: str) -> str | None:
+    """HTTPS_PROXY and NO_PROXY, as other clients honour them."""
+    address = urlsplit(server)
+    if not address.hostname or proxy_bypass(address.hostname):
+        return None
+    return getproxies().get(address.scheme)
 
 
 def _in_pod(folder: Path, environ: Mapping[str, str]) -> bool:

@@ -65,7 +65,7 @@ class SimulatedBody:
         if self.runs.pop(facts.number, None) is not None:
             self.gone.append(facts.number)
 
-    def next_sights(self, look_again_at: float | None) -> dict[int, Sight] | None:
+    def next_sights(self, look_again_at: float | None = None) -> dict[int, Sight] | None:
         """What is to be seen next; moves the clock, at most to `look_again_at`. None: nothing will ever happen again."""
         if self.gone:
             gone, self.gone = self.gone, []
