@@ -55,6 +55,7 @@ class Trials:
         self.judged: Counter[tuple[int, int, str]] = Counter()  # (bracket, rung, verdict) -> how many
         self._all: dict[int, TrialFacts] = {}
         self._highest = -1
+        self._gapless = 0  # every number below was used
         self._dropped: set[int] = set()
         self._unfinished: set[int] = set()
         self._live: set[int] = set()
@@ -80,6 +81,8 @@ class Trials:
         """Add a trial, or replace what was known of it."""
         number = facts.number
         self._highest = max(self._highest, number)
+        while self._gapless == number or self._gapless in self._all or self._gapless in self._dropped:
+            self._gapless += 1
         before = self._all.get(number)
         if before is None:
             self._taken[self.plan.space.key(facts.parameters)] += 1
@@ -147,7 +150,9 @@ class Trials:
         A hole above it was left by a process that was killed while it created several trials side by side.
         """
         holes = (
-            n for n in range(given_out, self.next_number) if n not in self._all and not self.given_out(n, given_out)
+            n
+            for n in range(max(given_out, self._gapless), self.next_number)
+            if n not in self._all and not self.given_out(n, given_out)
         )
         return itertools.chain(holes, itertools.count(max(self.next_number, given_out)))
 
