@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rung.api.errors import InvalidStudy, RungError
-from rung.api.facts import TrialFacts
-from rung.api.names import STUDY_LABEL, job_name
+from rung.api.errors import InvalidStudy
+from rung.api.facts import TrialFacts, TrialState
+from rung.api.names import STUDY_LABEL
 from rung.api.study import KeepJobs, Study, StudyKey, StudyStatus, parse_study
 from rung.brain import Decisions, Plan, StudyRecord, Trials, decide
 from rung.controller import obstacles
@@ -21,14 +21,14 @@ from rung.controller.acceptance import accept
 from rung.controller.announce import Announcer
 from rung.controller.body import KubeBody
 from rung.controller.listing import Listed, get_or_none, known_trials, list_children
-from rung.controller.memory import Memory
+from rung.controller.memory import Memory, TrialObject
 from rung.controller.observing import Observing
 from rung.controller.obstacles import Obstacle
 from rung.controller.sight import attempt_of
 from rung.controller.telemetry import Telemetry
 from rung.controller.writing import StatusWriter
 from rung.executor.body import Sight
-from rung.executor.reconcile import Outcome, changed, reconcile
+from rung.executor.reconcile import Outcome, changed, reconcile, side_by_side
 from rung.executor.record import seconds_of
 from rung.kube.client import Kube
 from rung.kube.errors import Forbidden, NotFound
@@ -99,13 +99,12 @@ class StudyController:
             plan, record, trials, sights, body, now, think=self._think, most_starts=STARTS_AT_ONCE
         )
         memory.state = outcome.verdict.state.value
-        await self._write_progress(trials, before, body, now)
         failures = [*outcome.failures, *await self._clean(body, plan, trials, listed)]
         self._watch_no_more(study, trials)
         for error in failures:
             log.warning("action failed", extra={"study": "/".join(study.key), "error": str(error)})
         found = await obstacles.find(trials.unfinished, listed.jobs, listed.pods, now, self.announcer.failed_create)
-        await self._write_stuck(trials, found, body)
+        await self._write_progress(trials, before, body, found, now)
         note = obstacles.of_failures(failures) or found.note
         wait = await self.statuses.write(study, plan, trials, outcome, memory, note)
         self.announcer.announce(study, plan, memory, outcome, previous)
@@ -204,52 +203,38 @@ class StudyController:
         return decide(plan, record, trials, now)
 
     async def _write_progress(
-        self, trials: Trials, before: Mapping[int, TrialFacts], body: KubeBody, now: float
+        self, trials: Trials, before: Mapping[int, TrialFacts], body: KubeBody, found: Obstacle, now: float
     ) -> None:
-        """Records that no decision has written: a first sign of running at once, a growing curve now and then."""
-        for facts in trials.unfinished:
-            known = before.get(facts.number)
-            written = body.memory.objects.get(facts.number)
-            if written is None:
-                continue
-            recorded = written.status
-            started = facts.started_at is not None and (recorded is None or recorded.started_at is None)
-            moved = known is not None and changed(known, facts) and facts.live is not None
-            grown = facts.step is not None and (recorded is None or recorded.step != facts.step)
-            if (
-                started
-                or (moved and recorded is not None)
-                or (grown and now - written.written_at >= PROGRESS_EVERY_SECONDS)
-            ):
-                await body.write(facts)
+        """Records that no decision has written: a first sign of running at once, a growing curve now and then, a long wait.
 
-    async def _write_stuck(self, trials: Trials, found: Obstacle, body: KubeBody) -> None:
-        """A trial that waits for long says so in `kubectl get trials`."""
-        for number in found.stuck:
-            known = body.memory.objects.get(number)
-            if known is not None and known.status is None:
-                await body.write(trials[number])
+        Raises the first failure, once all were tried.
+        """
+        due = [
+            facts
+            for facts in trials.unfinished
+            if _worth_writing(
+                facts,
+                before.get(facts.number),
+                body.memory.objects.get(facts.number),
+                now,
+                stuck=facts.number in found.stuck,
+            )
+        ]
+        for error in await side_by_side([body.write(facts) for facts in due]):
+            raise error
 
     async def _clean(self, body: KubeBody, plan: Plan, trials: Trials, listed: Listed) -> list[Exception]:
         """End what has no reason to be there: Jobs of finished trials as keepJobs says, and attempts that were replaced."""
-        keep = plan.spec.trial.keep_jobs
-        failures: list[Exception] = []
+        gone = []
         for (number, attempt), job in sorted(listed.jobs.items()):
-            if number not in trials or job["metadata"].get("deletionTimestamp"):
+            name = job["metadata"]["name"]
+            if number not in trials or job["metadata"].get("deletionTimestamp") or name not in body.memory.jobs:
                 continue
-            facts = trials[number]
             seen = attempt_of(job, listed.pods.get((number, attempt)), body.now())
             live = seen is not None and seen.live
-            newest = attempt >= facts.attempt
-            failed = facts.state.value in {"Failed", "Infeasible"} or not newest
-            kept = keep is KeepJobs.ALL or (keep is KeepJobs.FAILED and failed)
-            over = facts.finished or not newest or facts.state.value == "Waiting"
-            if over and (live or not kept) and job["metadata"]["name"] in body.memory.jobs:
-                try:
-                    await body.delete_job(job_name(body.study_name, number, attempt))
-                except RungError as error:
-                    failures.append(error)
-        return failures
+            if _over(trials[number], attempt) and (live or not _kept(plan, trials[number], attempt)):
+                gone.append(name)
+        return await side_by_side([body.delete_job(name) for name in gone])
 
     def _watch_no_more(self, study: Study, trials: Trials) -> None:
         active = {
@@ -262,6 +247,35 @@ class StudyController:
     def _count(self, outcome: Outcome) -> None:
         for decision in outcome.decided:
             self.telemetry.decisions.labels(kind=type(decision).__name__).inc()
+
+
+def _worth_writing(
+    facts: TrialFacts, known: TrialFacts | None, written: TrialObject | None, now: float, *, stuck: bool
+) -> bool:
+    """`known` is what this process knew before, `written` the object as last read or written."""
+    if written is None:
+        return False
+    recorded = written.status
+    if stuck and recorded is None:
+        return True
+    if facts.started_at is not None and (recorded is None or recorded.started_at is None):
+        return True
+    if known is not None and recorded is not None and facts.live is not None and changed(known, facts):
+        return True
+    grown = facts.step is not None and (recorded is None or recorded.step != facts.step)
+    return grown and now - written.written_at >= PROGRESS_EVERY_SECONDS
+
+
+def _over(facts: TrialFacts, attempt: int) -> bool:
+    """Nothing more is expected of this attempt."""
+    return facts.finished or attempt < facts.attempt or facts.state is TrialState.WAITING
+
+
+def _kept(plan: Plan, facts: TrialFacts, attempt: int) -> bool:
+    """KeepJobs wants the Job of this attempt, and the log of its pod, to stay."""
+    keep = plan.spec.trial.keep_jobs
+    failed = facts.state in {TrialState.FAILED, TrialState.INFEASIBLE} or attempt < facts.attempt
+    return keep is KeepJobs.ALL or (keep is KeepJobs.FAILED and failed)
 
 
 def _recorded_reason(status: StudyStatus | None) -> str:

@@ -122,12 +122,12 @@ async def _apply(decisions: Sequence[Decision], trials: Trials, body: Body, now:
                 ends.append(end(decision))
             case Create() | Start():
                 launches.setdefault(decision.number, []).append(decision)
-    for error in await _all(records):
+    for error in await side_by_side(records):
         raise error
-    return [*await _all(ends), *await _all([launch(steps) for steps in launches.values()])]
+    return [*await side_by_side(ends), *await side_by_side([launch(steps) for steps in launches.values()])]
 
 
-async def _all(work: Sequence[Awaitable[None]]) -> list[Exception]:
+async def side_by_side(work: Sequence[Awaitable[None]]) -> list[Exception]:
     """Everything side by side, `SIDE_BY_SIDE` at a time; the failures, in the order of the work."""
     if len(work) == 1:  # the common case needs no tasks
         return [error for error in [await _kept(work[0])] if error is not None]
