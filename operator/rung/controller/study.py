@@ -36,6 +36,7 @@ from rung.kube.errors import Forbidden, NotFound
 log = logging.getLogger("rung.controller")
 
 PROGRESS_EVERY_SECONDS = 10.0  # a running trial's curve is written this often; its scrape has it earlier
+RUNNING_AFTER_SECONDS = 1.5  # a trial that is over by then need never be called Running: one write less of five
 STARTS_AT_ONCE = 32  # about a second of a small control plane: trials that end meanwhile do not wait for longer
 RETRY_SECONDS = 1.0  # after an action that failed: most are races that the next list settles
 THINK_APART_FROM = 2_000
@@ -111,7 +112,8 @@ class StudyController:
         self._count(outcome)
         if outcome.verdict.over and study.spec.ttl_seconds_after_finished is not None:
             return await self._expire(study, trials, previous)
-        return _soonest([wait, found.look_again_after], outcome, failures, self.clock())
+        first_sign = _until_first_sign(trials, memory, self.clock())
+        return _soonest([wait, found.look_again_after, first_sign], outcome, failures, self.clock())
 
     def _memory(self, key: StudyKey, study: Study) -> Memory:
         uid = study.metadata.uid or ""
@@ -259,11 +261,23 @@ def _worth_writing(
     if stuck and recorded is None:
         return True
     if facts.started_at is not None and (recorded is None or recorded.started_at is None):
-        return True
+        return now - facts.started_at >= RUNNING_AFTER_SECONDS
     if known is not None and recorded is not None and facts.live is not None and changed(known, facts):
         return True
     grown = facts.step is not None and (recorded is None or recorded.step != facts.step)
     return grown and now - written.written_at >= PROGRESS_EVERY_SECONDS
+
+
+def _until_first_sign(trials: Trials, memory: Memory, now: float) -> float | None:
+    """Seconds until a trial that runs is to be called Running in its record."""
+    waits = [
+        max(0.1, facts.started_at + RUNNING_AFTER_SECONDS - now)
+        for facts in trials.unfinished
+        if facts.started_at is not None
+        and (known := memory.objects.get(facts.number)) is not None
+        and (known.status is None or known.status.started_at is None)
+    ]
+    return min(waits, default=None)
 
 
 def _over(facts: TrialFacts, attempt: int) -> bool:
