@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST_ARGS ?=
+# Two processes side by side: the tests on the cluster wait more than they compute. `make test PYTEST_ARGS=` runs one after the other.
+PYTEST_ARGS ?= -n 2 --dist loadgroup -q
 
 .PHONY: help venv check test demo demo-record cluster cluster-down bench docs crds lint types clean
 

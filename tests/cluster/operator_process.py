@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -48,13 +47,9 @@ class OperatorProcess:
         write_rate: float | None = None,
         kubeconfig: Path | None = None,
         options: Sequence[str] = (),
-        log: Path | None = None,
     ) -> None:
         self.port = free_port()
-        folder = Path(tempfile.gettempdir()) / f"rung-operator-{os.getpid()}"
-        folder.mkdir(exist_ok=True)
-        self.log = log or folder / f"{next(_count)}.log"
-        self.log.unlink(missing_ok=True)
+        self.log = cluster.logs / f"operator-{next(_count)}.log"
         self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._command = [
