@@ -22,7 +22,7 @@ from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.studies import Running, study
 
 PARALLELISM = 100
-ROUNDS = 3
+ROUNDS = 2
 SETTLED_SECONDS = 2.0  # an operator that has been up for a while: its watches stand
 UNLIMITED = 100_000.0
 SCRIPT = {"curve": {"loss": {"start": 1, "end": 0.1, "rate": 0.3}}, "steps": 5, "stepSeconds": 0.1}

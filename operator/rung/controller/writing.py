@@ -97,7 +97,8 @@ class StatusWriter:
                 "resourceVersion": study.metadata.resource_version,
             },
             "spec": study.spec.model_dump(by_alias=True, exclude_none=True, mode="json"),
-            "status": status.model_dump(by_alias=True, exclude_none=True, mode="json"),
+            # only what there is to say: `kubectl describe` would show each empty field
+            "status": status.model_dump(by_alias=True, exclude_none=True, exclude_unset=True, mode="json"),
         }
         await self.kube.replace_status("studies", study.key.namespace, study.key.name, document)
         memory.status_written_at = now
