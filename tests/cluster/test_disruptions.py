@@ -135,7 +135,7 @@ def deleted_with_its_job(api: Api, namespace: str, pod: str) -> None:
     ],
 )
 def test_a_disrupted_trial_goes_on_in_another_attempt(api: Api, namespace: str, disrupt: Any) -> None:
-    trial = {**toy(epochs=4, sleep=0.4), "retries": 0}
+    trial = {**toy(epochs=4, sleep=1.0), "retries": 0}  # well beyond the second and a half until it is called Running
     running = Running.apply(api, namespace, study("hit", trial, limits={"trials": 1, "parallelism": 1}))
     running.wait_trial(0, "Running", attempt=1)
     disrupt(api, namespace, running.wait_running(1)[0]["metadata"]["name"])
