@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two processes side by side: the tests on the cluster wait more than they compute. `make test PYTEST_ARGS=` runs one after the other.
 PYTEST_ARGS ?= -n 2 --dist loadgroup -q
 
-.PHONY: help venv check test demo demo-record cluster cluster-down bench docs crds lint types clean
+.PHONY: help venv check test demo demo-record cluster cluster-down bench docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16

@@ -12,6 +12,7 @@ from rung.api.facts import TrialState
 from rung.brain.decisions import StudyState, StudyVerdict
 from rung.brain.plan import Plan
 from rung.brain.trials import Trials
+from rung.ledger import GpuSeconds, seconds_until_spent
 
 CLOCK_GRAIN = 0.001
 """Recorded times are cut to microseconds: an ending must not be undone by reading it back."""
@@ -96,9 +97,10 @@ def _clock(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> float
     if plan.spec.limits.duration_seconds is not None and record.started_at is not None:
         moments.append(record.started_at + plan.spec.limits.duration_seconds)
     if plan.gpu_seconds_limit is not None:
-        rate = sum(facts.gpus for facts in trials.live)
-        if rate:
-            moments.append(now + (plan.gpu_seconds_limit - trials.ledger(now).used) / rate)
+        running = sum(facts.gpus for facts in trials.live)
+        left = seconds_until_spent(trials.ledger(now), GpuSeconds(plan.gpu_seconds_limit), gpus_running=running)
+        if left is not None:
+            moments.append(now + left)
     return min(moments, default=None)
 
 

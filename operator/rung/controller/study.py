@@ -7,6 +7,7 @@ pods are listed fresh; only those whose owner is ours count, so a namesake's lef
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -129,12 +130,7 @@ class StudyController:
         self.observing.forget(key)
         if not gone:
             return
-        for job in await self.kube.list("jobs", key.namespace, label_selector=f"{STUDY_LABEL}={key.name}"):
-            if not job["metadata"].get("deletionTimestamp"):
-                try:
-                    await self.kube.delete("jobs", key.namespace, job["metadata"]["name"], uid=job["metadata"]["uid"])
-                except NotFound:
-                    continue
+        await self._end_jobs(key)
 
     async def _accepted(self, study: Study, memory: Memory) -> Plan | None:
         """The compiled study; a refusal is written once per generation."""
@@ -144,7 +140,7 @@ class StudyController:
                 plan = await accept(self.kube, study, study.status)
             except InvalidStudy as error:
                 memory.plan, memory.refusal, memory.generation = None, error, generation
-                await self._end_refused(study)
+                await self._end_jobs(study.key)  # one that was changed while it ran burns no GPU meanwhile
             else:
                 if memory.trials is not None:
                     memory.trials = None  # sums rest on the plan: build them again
@@ -154,14 +150,14 @@ class StudyController:
             return None
         return memory.plan
 
-    async def _end_refused(self, study: Study) -> None:
-        """A running study that was changed into one that cannot run burns no GPU meanwhile."""
-        namespace, name = study.key
-        for job in await self.kube.list("jobs", namespace, label_selector=f"{STUDY_LABEL}={name}"):
-            try:
-                await self.kube.delete("jobs", namespace, job["metadata"]["name"], uid=job["metadata"]["uid"])
-            except NotFound:
+    async def _end_jobs(self, key: StudyKey) -> None:
+        """Every Job that carries the study's name. Those that are on their way out already, or gone, are passed over."""
+        for job in await self.kube.list("jobs", key.namespace, label_selector=f"{STUDY_LABEL}={key.name}"):
+            metadata = job["metadata"]
+            if metadata.get("deletionTimestamp"):
                 continue
+            with contextlib.suppress(NotFound):
+                await self.kube.delete("jobs", key.namespace, metadata["name"], uid=metadata["uid"])
 
     async def _expire(self, study: Study, trials: Trials, previous: StudyStatus | None) -> float | None:
         """ttlSecondsAfterFinished, as for Jobs: the study and all it owns go, once nothing of it runs."""

@@ -32,17 +32,9 @@ class StatusWriter:
         self, key: StudyKey, document: Mapping[str, Any] | None, error: InvalidStudy, study: Study | None = None
     ) -> None:
         """Accepted=False with the field's path. `document` stands in for a study that not even parses."""
-        metadata = dict(document["metadata"]) if document is not None else {}
-        if study is not None:
-            metadata = {
-                "name": key.name,
-                "namespace": key.namespace,
-                "resourceVersion": study.metadata.resource_version,
-                "uid": study.metadata.uid,
-                "generation": study.metadata.generation,
-            }
+        generation = study.metadata.generation if study is not None else (document or {})["metadata"].get("generation")
         previous = study.status if study is not None else _raw_status(document)
-        status = refused_status(metadata.get("generation"), previous, error.reason, str(error), self.clock())
+        status = refused_status(generation, previous, error.reason, str(error), self.clock())
         if previous is not None and status == previous:
             return
         log.info(

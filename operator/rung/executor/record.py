@@ -23,7 +23,7 @@ from rung.api.facts import (
     TrialState,
     Verdict,
 )
-from rung.api.study import Study
+from rung.api.names import trial_name
 from rung.api.trial import Trial, TrialSpec, TrialStatus
 from rung.brain.decisions import running_seconds
 from rung.brain.plan import HOURS, Plan
@@ -158,14 +158,9 @@ def trial_of(facts: TrialFacts, plan: Plan, previous: Trial | None, now: float) 
     if previous is not None:
         return previous.model_copy(update={"status": status})
     study = plan.study
-    metadata = {"name": trial_name_of(study, facts.number), "namespace": study.metadata.namespace}
+    metadata = {"name": trial_name(study.metadata.name, facts.number), "namespace": study.metadata.namespace}
     document = {"metadata": {k: v for k, v in metadata.items() if v}, "spec": spec_of(facts, plan), "status": status}
     return Trial.model_validate(document)
-
-
-def trial_name_of(study: Study, number: int) -> str:
-    """The deterministic name."""
-    return f"{study.metadata.name}-{number}"
 
 
 def thinned(points: Sequence[Observation], rungs: Sequence[int], limit: int = CURVE_POINTS) -> Sequence[Observation]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from rung.api.conditions import set_condition
 from rung.api.facts import TrialState, Verdict
+from rung.api.names import trial_name
 from rung.api.study import StudyStatus
 from rung.brain import Plan, StudyState, StudyVerdict, Trials
 from rung.brain.trials import Incumbent
-from rung.executor.record import gpu_hours, printed, rfc3339, rfc3339_seconds, trial_name_of
+from rung.executor.record import gpu_hours, printed, rfc3339, rfc3339_seconds
 
 FRONT_POINTS = 32  # the schema's bounds
 RUNG_ROWS = 128
@@ -136,7 +137,7 @@ def _best(plan: Plan, trials: Trials) -> dict[str, Any] | None:
     facts = trials[best.number]
     value = plan.measure.goals[0].rank(best.objectives[0])
     document: dict[str, Any] = {
-        "trial": trial_name_of(plan.study, best.number),
+        "trial": trial_name(plan.study.metadata.name, best.number),
         "value": printed(value),
         "values": {g.figure.name: repr(g.rank(v)) for g, v in zip(plan.measure.goals, best.objectives, strict=True)},
         "parameters": plan.space.render(facts.parameters),
@@ -150,7 +151,7 @@ def _best(plan: Plan, trials: Trials) -> dict[str, Any] | None:
 def _front(plan: Plan, trials: Trials) -> list[dict[str, Any]]:
     def point(incumbent: Incumbent) -> dict[str, Any]:
         values = [printed(g.rank(v)) for g, v in zip(plan.measure.goals, incumbent.objectives, strict=True)]
-        return {"trial": trial_name_of(plan.study, incumbent.number), "values": values}
+        return {"trial": trial_name(plan.study.metadata.name, incumbent.number), "values": values}
 
     return [point(incumbent) for incumbent in trials.front[:FRONT_POINTS]]
 
