@@ -1,13 +1,17 @@
 """Fixtures for all tests: the development cluster's are a plug-in, so that a test asks for `cluster` and one is started."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.cluster_fixtures"]
 
 # A busy machine says nothing about a law; what takes too long is ended by pytest's own time limit.
-settings.register_profile("rung", deadline=None)
-settings.load_profile("rung")
+# The same examples at every run: what fails for one person fails for all. HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("rung", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rung"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 import pytest
 
-from rung.api.facts import Observation, TrialState
+from rung.api.facts import TrialState
 from rung.search import Proposal, Request, Sampler, Told
 from rung.space.space import Space
 from tests.search.problems import CONTINUOUS, FINITE, OPEN, SMALL
@@ -28,8 +28,8 @@ def told(space: Space, n: int) -> list[Told]:
         parameters = space.decode([((number * 7919 + axis * 104729) % 1009) / 1009 for axis in range(space.d)])
         state = states[number % len(states)]
         value = (number * 31 % 17) / 17 if state in {TrialState.SUCCEEDED, TrialState.STOPPED} else None
-        curve = () if value is None else (Observation(1.0, {"loss": value + 1}), Observation(2.0, {"loss": value}))
-        history.append(Told(number, parameters, state, value, curve))
+        curve = () if value is None else ((1.0, value + 1), (2.0, value))
+        history.append(Told(number, parameters, state, None if value is None else (value,), curve=curve))
     return history
 
 

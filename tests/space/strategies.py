@@ -27,7 +27,8 @@ def points(draw: st.DrawFn, d: int) -> np.ndarray:
 
 
 def _decimal(low: float, high: float) -> st.SearchStrategy[float]:
-    return st.floats(low, high, allow_nan=False).map(lambda x: float(f"{x:.5g}") if abs(x) > 1e-100 else 0.0)
+    # An exponent has two digits at most in a Study, and 5 digits of the smallest number are left when it is written.
+    return st.floats(low, high, allow_nan=False).map(lambda x: float(f"{x:.5g}") if abs(x) > 1e-90 else 0.0)
 
 
 @st.composite
@@ -56,7 +57,7 @@ def ints(draw: st.DrawFn, name: str = "x") -> Parameter:
 
 @st.composite
 def choices(draw: st.DrawFn, name: str = "x") -> Parameter:
-    numbers = st.integers(-1000, 1000).map(str) | st.floats(-10, 10).map(repr)
+    numbers = st.integers(-1000, 1000).map(str) | _decimal(-10, 10).map(repr)
     texts = st.text(min_size=0, max_size=8)
     values = draw(
         st.lists(numbers, min_size=1, max_size=9, unique_by=float)

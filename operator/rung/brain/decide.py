@@ -38,7 +38,7 @@ from rung.brain.plan import Plan
 from rung.brain.trials import Trials
 from rung.brain.verdict import StudyRecord, study_verdict
 from rung.schedule.protocol import Entry, Membership, Statistic
-from rung.search.protocol import Request
+from rung.search.protocol import Request, Told
 
 CRASH_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -355,7 +355,7 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
     numbers = trials.free_numbers(record.created)
     taken, enqueued = Extended(trials.taken), Extended(trials.enqueued)
     room = math.inf if plan.trial_limit is None else plan.trial_limit - trials.counted
-    history = trials.told() if free > 0 and plan.sampler.learns else ()
+    history = trials.told() if free > 0 and plan.sampler.learns else []
     while free > 0 and room > 0:
         number = next(numbers)
         request = Request(plan.space, number, plan.spec.seed, history, taken, enqueued)
@@ -371,6 +371,8 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
             values=proposal.values,
         )
         taken.add(plan.space.key(proposal.parameters))
+        if plan.sampler.learns and proposal.values is None:
+            history.append(Told(number, proposal.parameters, TrialState.PENDING))
         if proposal.enqueued is not None:
             enqueued.add(proposal.enqueued)
         if proposal.values is None:

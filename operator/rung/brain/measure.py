@@ -76,6 +76,10 @@ class Figure:
             if value is None:
                 return None
             found[name] = value
+        return self.at(found)
+
+    def at(self, found: Mapping[str, float]) -> float:
+        """The figure from its inputs; NaN where the expression has no value."""
         if self.expression is None:
             return found[self.name]
         try:
@@ -173,6 +177,28 @@ class Measure:
     def feasible(self, values: Mapping[str, float]) -> bool:
         """Every constraint on outcomes holds; one whose metric is missing does not."""
         return all((value := values.get(b.figure.name)) is not None and b.min <= value <= b.max for b in self.bounds)
+
+    def violations(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """By how much each constraint is missed, in the metric's own unit; not above 0: it holds. NaN: not reported."""
+        return tuple(
+            max(b.min - value, value - b.max) if (value := values.get(b.figure.name)) is not None else math.nan
+            for b in self.bounds
+        )
+
+    def ranked_curve(self, facts: TrialFacts) -> tuple[tuple[float, float], ...]:
+        """(step, value of what trials are ranked by, smaller is better), where it is finite.
+
+        An expression counts at the steps that report all it needs; figures of the ledger have no curve.
+        """
+        figure, inputs = self.ranking.figure, self.ranking.figure.inputs
+        curve: list[tuple[float, float]] = []
+        for observation in facts.curve:
+            if not inputs <= observation.values.keys():
+                continue
+            value = figure.at(observation.values)
+            if math.isfinite(value):
+                curve.append((observation.step, self.ranking.rank(value)))
+        return tuple(curve)
 
     def goal_met(self, values: Mapping[str, float]) -> bool:
         """There is a goal, every objective that has one meets it, and the constraints hold."""

@@ -175,13 +175,14 @@ class Trials:
         return [self._told(self._all[n]) for n in sorted(self._all)]
 
     def _told(self, facts: TrialFacts) -> Told:
-        objectives = self.plan.measure.objectives(facts.values) if facts.values else None
+        measure = self.plan.measure
         return Told(
             number=facts.number,
             parameters=facts.parameters,
             state=facts.state,
-            value=objectives[0] if objectives else None,
-            curve=facts.curve,
+            objectives=measure.objectives(facts.values) if facts.values else None,
+            violations=measure.violations(facts.values),
+            curve=measure.ranked_curve(facts),
         )
 
     def _subtract(self, facts: TrialFacts) -> None:
@@ -218,7 +219,7 @@ class Trials:
 
     def _slim(self, facts: TrialFacts) -> TrialFacts:
         """A finished trial without what no decision reads again. The last point keeps its step known."""
-        return replace(facts, curve=facts.curve[-1:])
+        return facts if self.plan.sampler.learns else replace(facts, curve=facts.curve[-1:])
 
     def _spent(self, facts: TrialFacts, now: float) -> Spent:
         saved_by_scheduler = facts.state is TrialState.STOPPED and any(r.verdict.value == "Stop" for r in facts.rungs)

@@ -4,18 +4,18 @@
 """
 
 from rung.api.errors import InvalidStudy
-from rung.api.study import SamplerType, StudySpec
+from rung.api.study import Direction, Objective, SamplerType, StudySpec, resolved_trials
 from rung.search.auto import auto
 from rung.search.enqueued import WithEnqueued, enqueued
 from rung.search.grid import GridSampler
 from rung.search.halton import HaltonSampler
 from rung.search.list import ListSampler
-from rung.search.protocol import Proposal, Request, Sampler, Told
+from rung.search.protocol import Proposal, Request, Sampler, Setting, Told
 from rung.search.random import RandomSampler
 from rung.search.sobol import SobolSampler
 from rung.space.space import Space
 
-__all__ = ["Proposal", "Request", "Sampler", "Told", "make_sampler"]
+__all__ = ["Proposal", "Request", "Sampler", "Setting", "Told", "make_sampler", "setting_of"]
 
 
 def make_sampler(spec: StudySpec, space: Space) -> Sampler:
@@ -49,3 +49,26 @@ def _make(spec: StudySpec, space: Space) -> Sampler:
             raise InvalidStudy(
                 "spec.sampler.type", f"{other.value} is not available in this version", reason="NotImplemented"
             )
+
+
+def setting_of(spec: StudySpec, space: Space) -> Setting:
+    """What a sampler that learns knows of the study from the beginning."""
+    resource = spec.scheduler.resource
+    return Setting(
+        space=space,
+        objectives=len(spec.objectives),
+        references=tuple(_reference(objective) for objective in spec.objectives),
+        constraints=len(spec.constraints),
+        trials=resolved_trials(spec, None),
+        parallelism=spec.limits.parallelism,
+        target=None if resource is None else resource.max,
+        startup=spec.sampler.startup_trials,
+    )
+
+
+def _reference(objective: Objective) -> float | None:
+    """Turned so that smaller is better."""
+    if objective.reference is None:
+        return None
+    value = float(objective.reference)
+    return value if objective.direction is Direction.MINIMIZE else -value

@@ -10,19 +10,45 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rung.api.facts import Assignment, Observation, TrialState
+from rung.api.facts import Assignment, TrialState
 from rung.space.space import Space
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One trial as samplers see it. `value` is the objective, smaller is better; None: there is none (yet)."""
+    """One trial as samplers see it. All values are turned so that smaller is better.
+
+    A trial that is not finished is pending: its parameters are what other workers try right now. One without objectives
+    has none yet, or none at all (Failed, Infeasible: something to keep away from).
+    """
 
     number: int
     parameters: Assignment
     state: TrialState
-    value: float | None = None
-    curve: tuple[Observation, ...] = ()
+    objectives: tuple[float, ...] | None = None  # all of them, finite; of a Stopped trial: at the step it came to
+    violations: tuple[float, ...] = ()  # one for each constraint on outcomes: above 0 is violated; NaN: not reported
+    curve: tuple[tuple[float, float], ...] = ()  # (step, value of what the scheduler ranks by), ascending, finite
+    deviations: tuple[float | None, ...] = ()  # standard error of each objective, where the trial knows it
+    source: str = ""  # the other study that it comes from; "": this one
+
+    @property
+    def value(self) -> float | None:
+        """The first objective; None: there is none (yet)."""
+        return self.objectives[0] if self.objectives else None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a sampler that learns knows of its study from the beginning."""
+
+    space: Space
+    objectives: int = 1
+    references: tuple[float | None, ...] = (None,)  # for the hypervolume, smaller is better; None: to be found out
+    constraints: int = 0
+    trials: int | None = None  # limits.trials; None: nobody knows how many there will be
+    parallelism: int = 1
+    target: float | None = None  # the last step of a whole run; None: the study has no resource
+    startup: int | None = None  # sampler.startupTrials; None: the sampler's own rule
 
 
 @dataclass(frozen=True, slots=True)
