@@ -1,0 +1,144 @@
+"""Several objectives at once: who dominates whom, and how much of the objective space a front has won.
+
+All objectives are minimised. A point dominates another if it is nowhere worse and somewhere better.
+
+    Y   (n, m)  points: n of them, m objectives       r   (m,)  the reference point
+    volume      of {z ≤ r: some point of Y is ≤ z}; points that are not below r everywhere add nothing
+    free boxes  the rest of {z ≤ r}, as disjoint boxes (l, u]: where a new point would add volume
+
+Volume and boxes are exact, by slices along the last objective: between two neighbouring values of it, what is won is
+the volume (are the boxes) of the points up to there in one objective less. That takes n log n steps for two objectives
+and a factor of n more for each further one. Sources: Deb et al. 2002, sections III-A and III-B (ranks, crowding);
+Guerreiro, Fonseca & Paquete 2021, section 4.1 (hypervolume by dimension sweep).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def non_dominated(points: Array) -> NDArray[np.bool_]:
+    """(n,) True for each point that no other dominates. Equal points stand or fall together."""
+    n, m = points.shape
+    if m == 1:
+        return np.asarray(points[:, 0] == points[:, 0].min(initial=np.inf))
+    order = np.lexsort(points.T[::-1])  # a point is dominated by earlier ones only
+    y = points[order]
+    keep = np.ones(n, dtype=bool)
+    if m == 2:
+        best = np.minimum.accumulate(y[:, 1])
+        first = np.r_[True, (y[1:] != y[:-1]).any(axis=1)]
+        group = np.cumsum(first) - 1
+        better = np.r_[True, y[1:, 1] < best[:-1]]
+        keep = better[first][group]
+    else:
+        for i in range(n):
+            if keep[i]:
+                beaten = (y[i] <= y[i + 1 :]).all(axis=1) & (y[i] < y[i + 1 :]).any(axis=1)
+                keep[i + 1 :] &= ~beaten
+    mask = np.empty(n, dtype=bool)
+    mask[order] = keep
+    return mask
+
+
+def ranks(points: Array) -> NDArray[np.int64]:
+    """(n,) 0 for the front, 1 for the front of what is left without it, and so on."""
+    n = len(points)
+    rank = np.zeros(n, dtype=np.int64)
+    if points.shape[1] == 1:
+        return np.asarray(np.unique(points[:, 0], return_inverse=True)[1], dtype=np.int64)
+    left = np.arange(n)
+    level = 0
+    while len(left):
+        front = non_dominated(points[left])
+        rank[left[front]] = level
+        left = left[~front]
+        level += 1
+    return rank
+
+
+def crowding(points: Array) -> Array:
+    """(n,) how lonely each point of a front is: the sum, over objectives, of the gap between its two neighbours as a
+    share of the range. Points at an end are infinitely lonely.
+    """
+    n = len(points)
+    distance = np.zeros(n)
+    for y in points.T:
+        order = np.argsort(y, kind="stable")
+        low, high = y[order[0]], y[order[-1]]
+        distance[order[[0, -1]]] = np.inf
+        if high > low and n > 2:
+            distance[order[1:-1]] += y[order[2:]] / (high - low) - y[order[:-2]] / (high - low)
+    return distance
+
+
+def hypervolume(points: Array, reference: Array) -> float:
+    """The volume that the points win below the reference point; 0 if there are none below it."""
+    inside = points[(points < reference).all(axis=1)]
+    return _volume(inside, reference) if len(inside) else 0.0
+
+
+def contributions(points: Array, reference: Array) -> Array:
+    """(n,) the volume that would be lost without each point. 0 for a dominated one, and for both of two equal ones."""
+    whole = hypervolume(points, reference)
+    loss = np.zeros(len(points))
+    for i in np.flatnonzero(non_dominated(points)):
+        loss[i] = max(0.0, whole - hypervolume(np.delete(points, i, axis=0), reference))
+    return loss
+
+
+def free_boxes(points: Array, reference: Array) -> tuple[Array, Array]:
+    """What the points have not won: lower and upper corners, both (b, m), of disjoint boxes. Lower ones may be -inf."""
+    inside = points[(points < reference).all(axis=1)]
+    inside = inside[non_dominated(inside)] if len(inside) else inside
+    boxes = _free(np.unique(inside, axis=0), reference)
+    return boxes[:, 0], boxes[:, 1]
+
+
+def _volume(y: Array, r: Array) -> float:
+    """Of points below r."""
+    m = y.shape[1]
+    if m == 1:
+        return float(r[0] - y.min())
+    order = np.argsort(y[:, -1], kind="stable")
+    y = y[order]
+    thickness = np.diff(np.append(y[:, -1], r[-1]))
+    if m == 2:
+        return float(thickness @ (r[0] - np.minimum.accumulate(y[:, 0])))
+    total = 0.0
+    front = y[:0, :-1]
+    for i, thick in enumerate(thickness):
+        new = y[i, :-1]
+        if not (front <= new).all(axis=1).any():
+            front = np.vstack([front[~(new <= front).all(axis=1)], new])
+            area = _volume(front, r[:-1])
+        total += thick * area
+    return total
+
+
+def _free(y: Array, r: Array) -> Array:
+    """(b, 2, m) boxes that the points, all below r, leave free."""
+    m = y.shape[1]
+    if m == 1:
+        return np.array([[[-np.inf], [y.min(initial=r[0])]]])
+    order = np.argsort(y[:, -1], kind="stable")
+    y = y[order]
+    edges = np.concatenate([[-np.inf], y[:, -1], [r[-1]]])
+    if m == 2:
+        right = np.concatenate([[r[0]], np.minimum.accumulate(y[:, 0])])
+        boxes = np.empty((len(right), 2, 2))
+        boxes[:, 0, 0], boxes[:, 1, 0] = -np.inf, right
+        boxes[:, 0, 1], boxes[:, 1, 1] = edges[:-1], edges[1:]
+        return boxes[boxes[:, 0, 1] < boxes[:, 1, 1]]
+    slabs = []
+    for i in range(len(edges) - 1):
+        if edges[i] == edges[i + 1]:
+            continue
+        front = y[:i, :-1]
+        flat = _free(front[non_dominated(front)] if i else front, r[:-1])
+        ends = np.broadcast_to(np.array(edges[i : i + 2])[None, :, None], (len(flat), 2, 1))
+        slabs.append(np.concatenate([flat, ends], axis=2))
+    return np.concatenate(slabs)
