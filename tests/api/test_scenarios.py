@@ -15,7 +15,6 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "k01_cmaes_ipop": ("spec.sampler.type", "spec.sampler.cmaes"),
     "k03_hyperband_from_scratch": ("spec.scheduler.mode",),
     "k04_simple_pbt": ("spec.scheduler.type", "spec.scheduler.pbt"),
-    "k05_distributions": ("spec.parameters[0].prior", "spec.parameters[2].prior"),
     "k07_median_stop_json_file": ("spec.metrics.source",),
     "k08_tfjob_tensorboard": ("spec.metrics.source", "spec.trial.manifest", "spec.trial.pods"),
     "k09_trainjob": ("spec.trial.manifest",),

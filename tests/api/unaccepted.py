@@ -189,6 +189,18 @@ CASES: tuple[Case, ...] = (
         "spec.metrics.container",
         "trial",
     ),
+    unaccepted(
+        "a prior around what never comes",
+        study(parameters=[{**LR, "prior": {"mean": 1, "deviation": "0.01"}}]),
+        "spec.parameters[0].prior.mean",
+        "between min and max",
+    ),
+    unaccepted(
+        "a prior that is a point",
+        study(parameters=[{**LR, "prior": {"mean": "0.01", "deviation": "1e-20"}}]),
+        "spec.parameters[0].prior.deviation",
+        "fix the value",
+    ),
     # --- what is to come
     *(
         later(f"sampler {kind}", study(sampler={"type": kind}), "spec.sampler.type")
@@ -221,11 +233,6 @@ CASES: tuple[Case, ...] = (
     ),
     later("results of another study", study(warmStart={"studies": [{"name": "old"}]}), "spec.warmStart.studies"),
     later("a parameter several times", parameters({**WORDS, "count": 3}), "spec.parameters[0].count"),
-    later(
-        "a prior",
-        study(parameters=[{**LR, "prior": {"mean": "0.01", "deviation": "0.01"}}]),
-        "spec.parameters[0].prior",
-    ),
     later("metrics from a file", study(metrics={"source": "File", "file": {"path": "/x"}}), "spec.metrics.source"),
     later(
         "a metric from a line",

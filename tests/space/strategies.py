@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,17 @@ def doubles(draw: st.DrawFn, name: str = "x") -> Parameter:
     fields: dict[str, Any] = {"min": repr(low), "max": repr(high), "scale": scale}
     if draw(st.booleans()):
         fields["step"] = repr(float(f"{max((high - low) / draw(st.integers(1, 40)), 1e-9):.2g}"))
-    return parameter(name, "Double", **fields)
+    return parameter(name, "Double", **fields, prior=draw(st.none() | _priors(low, high, scale)))
+
+
+@st.composite
+def _priors(draw: st.DrawFn, low: float, high: float, scale: str | None) -> dict[str, str]:
+    """From a narrow one at an end to one that is flat over the range."""
+    mean = draw(st.sampled_from([low, high]) | _decimal(low, high).map(lambda x: min(max(x, low), high)))
+    forward = {"Log": math.log, "ReverseLog": lambda x: -math.log1p(-x)}.get(str(scale), float)
+    width = forward(high) - forward(low)
+    share = draw(st.sampled_from([1e-5, 0.01, 1 / 6, 0.5, 3.0, 1000.0]) | st.floats(1e-5, 10))
+    return {"mean": repr(mean), "deviation": f"{max(width, 1e-6) * share:.10f}1"}
 
 
 @st.composite
@@ -52,7 +63,9 @@ def ints(draw: st.DrawFn, name: str = "x") -> Parameter:
     scale = draw(st.sampled_from(["Linear", "Log", None]))
     low = draw(st.integers(1 if scale == "Log" else -100, 100) | st.integers(1, 10**9))
     width = draw(st.integers(0, 50) | st.integers(0, 10**9))
-    return parameter(name, "Int", min=low, max=low + width, scale=scale, step=draw(st.none() | st.integers(1, 20)))
+    prior = draw(st.none() | _priors(float(low), float(low + width), scale))
+    step = draw(st.none() | st.integers(1, 20))
+    return parameter(name, "Int", min=low, max=low + width, scale=scale, step=step, prior=prior)
 
 
 @st.composite

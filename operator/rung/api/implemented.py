@@ -61,8 +61,6 @@ def _missing(spec: StudySpec) -> Iterator[tuple[str, str]]:
     for i, parameter in enumerate(spec.parameters):
         if parameter.count is not None:
             yield f"spec.parameters[{i}].count", _later("write the parameters one by one, with when")
-        if parameter.prior is not None:
-            yield f"spec.parameters[{i}].prior", _later("leave it out, or narrow min and max")
     yield from _search(spec)
     if spec.repeats is not None:
         yield "spec.repeats", _later("leave it out")

@@ -68,9 +68,11 @@ class When(ApiModel):
 
 
 class Prior(ApiModel):
-    """Where good values are expected: a normal distribution on the parameter's scale, cut off at the bounds."""
+    """Where good values are expected: a normal distribution on the parameter's scale, cut off at the bounds. The little beyond
+    three deviations is spread evenly, so that no value is out of reach.
+    """
 
-    mean: Decimal = Field(description="The most likely value, in the parameter's own unit.")
+    mean: Decimal = Field(description="The most likely value, in the parameter's own unit, between min and max.")
     deviation: Decimal = Field(
         description="Standard deviation on the scale: in the parameter's unit for Linear, in natural logarithms for Log "
         "and ReverseLog. One sixth of the range is mild."

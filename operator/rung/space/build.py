@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from rung.api.errors import InvalidStudy
 from rung.api.facts import Value
 from rung.api.study import Parameter, ParameterType, Scale
-from rung.space.dimensions import MAX_VALUES, Choices, Dimension, Fixed, Lattice, Real, Unfit, parse_double, parse_int
+from rung.space.dimensions import (
+    MAX_VALUES,
+    Choices,
+    Dimension,
+    Fixed,
+    Lattice,
+    Real,
+    Unfit,
+    as_float,
+    parse_double,
+    parse_int,
+)
+from rung.space.priors import Bend
 from rung.space.texts import number_of, render
-from rung.space.warps import Linear, Log, ReverseLog, Warp
+from rung.space.warps import EXACT, EXACT_UNDER_PRIOR, Linear, Log, ReverseLog, Warp
+
+NARROWEST = 1e-6
+"""Of the range: a deviation below it leaves values that four digits cannot tell apart. It also bounds the arithmetic."""
+
+MAX_VALUES_UNDER_PRIOR = 2**32
+"""Values on a lattice: where a prior is flat, each still owns a thousand doubles."""
 
 
 class _Grid(NamedTuple):
@@ -62,7 +81,8 @@ def _double(parameter: Parameter, path: str) -> Dimension:
     low, high = _bounds(parameter, path)
     scale = _scale(parameter, float(low), float(high), path)
     if parameter.step is None:
-        return Real(parameter.name, float(low), float(high), scale)
+        real = Real(parameter.name, float(low), float(high), scale)
+        return replace(real, bend=_bend(parameter, scale, real.first, real.last, path))
     step = _step(parameter, path)
     decimals = max(0, *(-int(number.as_tuple().exponent) for number in (low, step)))
     return _lattice(parameter, _Grid(low, high, step, decimals), scale, path)
@@ -84,10 +104,36 @@ def _lattice(parameter: Parameter, grid: _Grid, scale: Warp, path: str) -> Dimen
     count = int(((grid.high - grid.low) / grid.step).to_integral_value(ROUND_FLOOR)) + 1
     if count > MAX_VALUES:
         raise InvalidStudy(f"{path}.step", f"makes {count} values, at most {MAX_VALUES} are allowed; leave it out")
+    if parameter.prior is not None and count > MAX_VALUES_UNDER_PRIOR:
+        raise InvalidStudy(f"{path}.prior", f"is for at most {MAX_VALUES_UNDER_PRIOR} values, there are {count}")
     warp = None if isinstance(scale, Linear) else scale
     if grid.decimals is None:
-        return Lattice(parameter.name, int(grid.low), int(grid.step), count, warp, None)
-    return Lattice(parameter.name, float(grid.low), float(grid.step), count, warp, grid.decimals)
+        lattice = Lattice(parameter.name, int(grid.low), int(grid.step), count, warp, None)
+    else:
+        lattice = Lattice(parameter.name, float(grid.low), float(grid.step), count, warp, grid.decimals)
+    first, last = (lattice.first, lattice.last) if count > 1 else (0.0, 0.0)
+    if warp is None and count > 1:  # on the axis of the values; the outer two own half a step beyond themselves
+        half = float(grid.step) / 2
+        first, last = float(grid.low) - half, as_float(lattice.at(count - 1)) + half
+    return replace(lattice, bend=_bend(parameter, scale, first, last, path))
+
+
+def _bend(parameter: Parameter, scale: Warp, first: float, last: float, path: str) -> Bend | None:
+    """The prior on the axis of the scale, from `first` to `last`. Raises InvalidStudy."""
+    prior = parameter.prior
+    if prior is None:
+        return None
+    low, high = _bounds(parameter, path)
+    mean, deviation = _decimal(prior.mean, f"{path}.prior.mean"), _decimal(prior.deviation, f"{path}.prior.deviation")
+    if not low <= mean <= high:
+        what = f"must be between min and max, {parameter.min} and {parameter.max}, got {prior.mean}"
+        raise InvalidStudy(f"{path}.prior.mean", what)
+    least = NARROWEST * (scale.forward(float(high)) - scale.forward(float(low)))
+    if deviation < least:
+        unit = "" if isinstance(scale, Linear) else " in natural logarithms"
+        what = f"must be at least a millionth of the range, {least:.3g}{unit}, got {prior.deviation}; or fix the value"
+        raise InvalidStudy(f"{path}.prior.deviation", what)
+    return Bend.of(scale.forward(float(mean)), float(deviation), first, last) if first < last else None
 
 
 def _choices(parameter: Parameter, path: str) -> Dimension:
@@ -131,6 +177,7 @@ def _decimal(text: str, path: str) -> Decimal:
 
 
 def _scale(parameter: Parameter, low: float, high: float, path: str) -> Warp:
+    exact = EXACT if parameter.prior is None else EXACT_UNDER_PRIOR
     if parameter.scale is Scale.LOG:
         if low <= 0:
             raise InvalidStudy(f"{path}.min", f"must be above 0 when scale is Log, got {parameter.min}")
@@ -140,5 +187,5 @@ def _scale(parameter: Parameter, low: float, high: float, path: str) -> Warp:
             raise InvalidStudy(f"{path}.scale", "ReverseLog is for numbers below 1: use it with type Double")
         if high >= 1:
             raise InvalidStudy(f"{path}.max", f"must be below 1 when scale is ReverseLog, got {parameter.max}")
-        return ReverseLog.of(low, high)
-    return Linear.of(low, high)
+        return ReverseLog.of(low, high, exact)
+    return Linear.of(low, high, exact)

@@ -1,6 +1,6 @@
 """Dimensions: the values that one parameter may take, and their place on the unit interval.
 
-    decode(u)     u in [0, 1] -> a value; equal lengths of u are equally likely, on the parameter's scale
+    decode(u)     u in [0, 1] -> a value; equal lengths of u are equally likely, on the parameter's scale or by its prior
     encode(value) value -> the u in [0, 1] that stands for it; decode(encode(decode(u))) == decode(u)
     at(k)         the k-th value of a finite dimension, in order
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rung.api.facts import Value
+from rung.space.priors import Bend
 from rung.space.texts import number_of, render
 from rung.space.tokens import did_you_mean
 from rung.space.warps import Warp
@@ -68,6 +69,7 @@ class Real:
     low: float
     high: float
     warp: Warp
+    bend: Bend | None = None
     first: float = field(init=False)  # the bounds on the axis of the scale
     last: float = field(init=False)
 
@@ -86,7 +88,8 @@ class Real:
             return self.low
         if u >= 1.0:
             return self.high
-        x = self.warp.backward(self.first + u * (self.last - self.first))
+        place = u if self.bend is None else self.bend.place(u)
+        x = self.warp.backward(self.first + place * (self.last - self.first))
         digits = self.warp.digits(x)
         rounded = round(x, digits)
         near = 0.1 * 10.0**-digits  # so near to a bound that its place could be taken for the bound's
@@ -96,8 +99,11 @@ class Real:
 
     def encode(self, value: Value) -> float:
         """Its place on the scale; a value beyond a bound is placed at the bound."""
+        if self.low == self.high:
+            return 0.5
         x = min(max(as_float(value), self.low), self.high)
-        return (self.warp.forward(x) - self.first) / (self.last - self.first) if self.low < self.high else 0.5
+        place = (self.warp.forward(x) - self.first) / (self.last - self.first)
+        return place if self.bend is None else self.bend.share(min(max(place, 0.0), 1.0))
 
     def at(self, k: int) -> Value:
         """The only value, if there is only one. Raises IndexError."""
@@ -134,6 +140,7 @@ class Lattice:
     count: int
     warp: Warp | None  # None: linear, which needs no arithmetic but u * count
     decimals: int | None  # to which values are exact; None: integers
+    bend: Bend | None = None
     first: float = field(init=False)
     last: float = field(init=False)
 
@@ -153,6 +160,8 @@ class Lattice:
 
     def decode(self, u: float) -> Value:
         """The value that owns the place u."""
+        if self.bend is not None:
+            u = self.bend.place(u)
         if self.warp is None or self.count == 1:
             return self.at(min(int(u * self.count), self.count - 1))
         place = self.first + u * (self.last - self.first)
@@ -167,8 +176,10 @@ class Lattice:
         """The place of the value, or of the nearest one; inside the part that it owns."""
         k = self._clipped(round((as_float(value) - self.low) / self.step))
         if self.warp is None or self.count == 1:
-            return (k + 0.5) / self.count
-        return min(max((self._place(k) - self.first) / (self.last - self.first), 0.0), 1.0)
+            place = (k + 0.5) / self.count
+        else:
+            place = min(max((self._place(k) - self.first) / (self.last - self.first), 0.0), 1.0)
+        return place if self.bend is None else self.bend.share(place)
 
     def at(self, k: int) -> Value:
         """Low + k * step, exact in decimals."""

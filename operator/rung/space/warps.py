@@ -13,6 +13,12 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+EXACT = 13
+"""Decimals of numbers around 1 that survive the way through the cube: a double has 15."""
+
+EXACT_UNDER_PRIOR = 11
+"""Where a prior is flat, an error of its coordinate becomes one of the value that is up to 700 times as large."""
+
 SIGNIFICANT = 4
 """Significant digits of a sampled real number: what a table shows is then what the program was given, and no objective
 is so sharp that a ten-thousandth of its argument is felt."""
@@ -44,10 +50,10 @@ class Linear:
     most: int
 
     @staticmethod
-    def of(low: float, high: float) -> Linear:
+    def of(low: float, high: float, exact: int = EXACT) -> Linear:
         """For a range."""
         largest = max(abs(low), abs(high))
-        return Linear(SIGNIFICANT - 1 - magnitude(high - low), 13 - magnitude(largest))
+        return Linear(SIGNIFICANT - 1 - magnitude(high - low), exact - magnitude(largest))
 
     def forward(self, x: float) -> float:
         """X."""
@@ -92,11 +98,12 @@ class ReverseLog:
     """Equal ratios of the gap to 1 get equal shares."""
 
     by_range: int
+    exact: int = EXACT
 
     @staticmethod
-    def of(low: float, high: float) -> ReverseLog:
+    def of(low: float, high: float, exact: int = EXACT) -> ReverseLog:
         """For a range below 1."""
-        return ReverseLog(SIGNIFICANT - 1 - magnitude(high - low))
+        return ReverseLog(SIGNIFICANT - 1 - magnitude(high - low), exact)
 
     def forward(self, x: float) -> float:
         """-ln(1 - x), exact near 0 too."""
@@ -109,7 +116,7 @@ class ReverseLog:
     def digits(self, x: float) -> int:
         """Decimals for a value near x; near 1 the gap is known to the 16th decimal, elsewhere to the 14th."""
         wanted = max(SIGNIFICANT - 1 - magnitude(1 - x), SIGNIFICANT - 1 - magnitude(x), self.by_range)
-        return min(wanted, 13 if x < 0.999 else 15, 13 - magnitude(x))
+        return min(wanted, self.exact if x < 0.999 else 15, self.exact - magnitude(x))
 
 
 def magnitude(x: float) -> int:
