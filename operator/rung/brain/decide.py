@@ -51,8 +51,11 @@ MAX_DISRUPTIONS = 50
 """A trial that was disrupted this often is given up: something evicts it every time, and the cluster's time is spent."""
 
 
-def decide(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Decisions:
-    """What is to be done about the study now. Deciding again once everything is applied decides nothing new."""
+def decide(plan: Plan, record: StudyRecord, trials: Trials, now: float, slots: int | None = None) -> Decisions:
+    """What is to be done about the study now. Deciding again once everything is applied decides nothing new.
+
+    `slots` is how many attempts may be started; None: as many as spec.limits.parallelism leaves.
+    """
     records = _records(plan, record, trials, now)
     if records:
         return Decisions(tuple(records), again=True)
@@ -63,8 +66,9 @@ def decide(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Decis
             return Decisions(tuple(concluded), verdict, again=True)
     actions = _ends(trials, verdict)
     if verdict.state is StudyState.RUNNING:
-        actions += _starts(plan, record, trials, now)
-        if not actions and not trials.live and not _pausing(trials, now):
+        free = plan.spec.limits.parallelism - len(trials.live) if slots is None else slots
+        actions += _starts(plan, record, trials, now, free)
+        if free > 0 and not actions and not trials.live and not _pausing(trials, now):
             last = _settled(plan, record, trials, exhausted=True)
             if last:
                 return Decisions(tuple(last), verdict, again=True)
@@ -318,9 +322,8 @@ def _ends(trials: Trials, verdict: StudyVerdict) -> list[Decision]:
     return ends
 
 
-def _starts(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> list[Decision]:
+def _starts(plan: Plan, record: StudyRecord, trials: Trials, now: float, free: int) -> list[Decision]:
     """Attempts for trials that have none, then new trials, while there are free slots."""
-    free = plan.spec.limits.parallelism - len(trials.live)
     starts: list[Decision] = []
     for facts in trials.unfinished:
         if free <= 0:

@@ -62,6 +62,7 @@ class Trials:
         self._taken: Counter[Hashable] = Counter()
         self._enqueued: set[int] = set()
         self._ledger = Ledger()  # of the finished ones
+        self._told_once: dict[int, Told] = {}  # of the finished ones, as they are asked for
         for facts in trials:
             self.put(facts)
 
@@ -172,11 +173,11 @@ class Trials:
 
     def told(self) -> list[Told]:
         """What a sampler may see, by number."""
-        return [self._told(self._all[n]) for n in sorted(self._all)]
+        return [self._told_once.get(n) or self._told(self._all[n]) for n in sorted(self._all)]
 
     def _told(self, facts: TrialFacts) -> Told:
         measure = self.plan.measure
-        return Told(
+        told = Told(
             number=facts.number,
             parameters=facts.parameters,
             state=facts.state,
@@ -184,6 +185,9 @@ class Trials:
             violations=measure.violations(facts.values),
             curve=measure.ranked_curve(facts),
         )
+        if facts.finished:
+            self._told_once[facts.number] = told
+        return told
 
     def _subtract(self, facts: TrialFacts) -> None:
         self.counts[facts.state] -= 1
