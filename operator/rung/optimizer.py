@@ -48,7 +48,7 @@ NO_CLUSTER = {
 }
 """The part of a Study's spec that says how trials run."""
 
-Values = float | Sequence[float] | Mapping[str, float]
+Values = float | list[float] | tuple[float, ...] | Mapping[str, float]
 """Metrics by name; or the objectives in their order, where the study reads nothing else."""
 
 ENDS = frozenset({TrialState.SUCCEEDED, TrialState.FAILED, TrialState.INFEASIBLE, TrialState.STOPPED})
@@ -332,8 +332,7 @@ class Optimizer:
         """By name."""
         wanted = self._plan.measure.wanted
         if not isinstance(values, Mapping):
-            several = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
-            listed = list(values) if several else [values]
+            listed = list(values) if isinstance(values, list | tuple | np.ndarray) else [values]
             if len(listed) != len(wanted):
                 raise BadObservation(f"trial {number}: the study reads {', '.join(wanted)}; give values by name")
             values = dict(zip(wanted, listed, strict=True))
