@@ -204,7 +204,7 @@ CASES: tuple[Case, ...] = (
     # --- what is to come
     *(
         later(f"sampler {kind}", study(sampler={"type": kind}), "spec.sampler.type")
-        for kind in ("LatinHypercube", "GP", "TPE", "RandomForest", "CMAES", "Evolution", "NSGA2", "Reinforce")
+        for kind in ("LatinHypercube", "GP", "RandomForest", "CMAES", "Evolution", "NSGA2", "Reinforce")
     ),
     *(
         later(f"scheduler {kind}", study(scheduler={"type": kind, "resource": EPOCHS}), "spec.scheduler.type")
@@ -224,7 +224,6 @@ CASES: tuple[Case, ...] = (
         "spec.scheduler.mode",
     ),
     later("mode Restart", study(scheduler=RESTART), "spec.scheduler.mode"),
-    later("startup trials", study(sampler={"startupTrials": 5}), "spec.sampler.startupTrials"),
     later("repeats", study(repeats={"count": 3}), "spec.repeats"),
     later(
         "a standard error",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
+from rung.api.facts import Assignment
+from rung.space.dimensions import as_float
 from rung.space.space import Space
 from tests.space.strategies import parameter
 
@@ -67,3 +71,26 @@ OPEN = [
     pytest.param(one_axis, id="one axis"),
     pytest.param(sixty_axes, id="sixty axes"),
 ]
+
+
+class Bowl:
+    """An easy problem of four axes and one choice, so that who learns anything is ahead of who does not."""
+
+    trials = 48
+    space = Space.of(
+        [LR, OPTIMIZER, *(parameter(f"x{i}", "Double", min=0, max=1) for i in range(3))],
+    )
+
+    def value(self, parameters: Assignment) -> float:
+        """0 at best."""
+        x = [as_float(parameters[f"x{i}"]) for i in range(3)]
+        lr = math.log10(as_float(parameters["lr"])) / 4
+        off = 0.0 if parameters["optimizer"] == "adam" else 0.3
+        return off + (lr + 0.6) ** 2 + (x[0] - 0.3) ** 2 + (x[1] - 0.8) ** 2 + (x[2] - 0.6) ** 2
+
+    def fails(self, parameters: Assignment) -> bool:
+        """Where a program runs out of memory, say; half of the space."""
+        return as_float(parameters["x0"]) > 0.5
+
+
+bowl = Bowl()

@@ -25,6 +25,7 @@ SAMPLERS = frozenset(
         SamplerType.HALTON,
         SamplerType.SOBOL,
         SamplerType.LIST,
+        SamplerType.TPE,
     }
 )
 SCHEDULERS = frozenset(
@@ -75,8 +76,6 @@ def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:
     if sampler.type not in SAMPLERS:
         known = [kind for kind in SamplerType if kind in SAMPLERS]
         yield "spec.sampler.type", _later(f"use one of {', '.join(known)}", sampler.type)
-    if sampler.startup_trials is not None:
-        yield "spec.sampler.startupTrials", _later("leave it out")
     if sampler.cmaes is not None:
         yield "spec.sampler.cmaes", _later("leave it out")
     if scheduler.type not in SCHEDULERS:

@@ -1,6 +1,6 @@
 """Samplers: which assignment should the next trial try?
 
-`make_sampler` is the door; `protocol` says what is asked and answered. None of the samplers here learns from results.
+`make_sampler` is the door; `protocol` says what is asked and answered.
 """
 
 from rung.api.errors import InvalidStudy
@@ -13,6 +13,7 @@ from rung.search.list import ListSampler
 from rung.search.protocol import Proposal, Request, Sampler, Setting, Told
 from rung.search.random import RandomSampler
 from rung.search.sobol import SobolSampler
+from rung.search.tpe import TPESampler
 from rung.space.space import Space
 
 __all__ = ["Proposal", "Request", "Sampler", "Setting", "Told", "make_sampler", "setting_of"]
@@ -45,6 +46,8 @@ def _make(spec: StudySpec, space: Space) -> Sampler:
             return SobolSampler()
         case SamplerType.LIST:
             return ListSampler()
+        case SamplerType.TPE:
+            return TPESampler(setting_of(spec, space))
         case other:
             raise InvalidStudy(
                 "spec.sampler.type", f"{other.value} is not available in this version", reason="NotImplemented"

@@ -1,0 +1,73 @@
+"""The history as arrays: what samplers that model the cube begin with.
+
+n, d      trials, searched parameters
+u         (n, d)  each trial's point in the unit cube; 0.5 where a parameter is inactive or unknown
+active    (n, d)  whether the trial has a value there
+trials    (n,)    the facts, ordered by (source, number), so that the order of arrival makes no difference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rung.api.facts import Assignment
+from rung.search.protocol import Told
+from rung.space.space import Array, Space
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All trials of a request; see the module for the shapes."""
+
+    trials: tuple[Told, ...]
+    u: Array
+    active: Bools
+
+
+class Encoder:
+    """Turns histories into arrays, and remembers the rows of the last one: a study grows by a trial at a time.
+
+    A row is used again only for the same parameters, so what was asked before makes no difference. Safe to share
+    between threads: what is remembered is replaced, never changed.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._rows: tuple[dict[tuple[str, int], tuple[Assignment, int]], Array, Bools] = (
+            {},
+            np.empty((0, space.d)),
+            np.empty((0, space.d), dtype=bool),
+        )
+
+    def observed(self, history: Sequence[Told]) -> Observed:
+        """The history in order, as arrays."""
+        trials = sorted(history, key=lambda told: (told.source, told.number))
+        index, known_u, known_active = self._rows
+        known = [self._row(index.get((told.source, told.number)), told) for told in trials]
+        rows = np.array(known, dtype=np.intp)
+        old = rows >= 0
+        u, active = np.empty((len(trials), self._space.d)), np.empty((len(trials), self._space.d), dtype=bool)
+        u[old], active[old] = known_u[rows[old]], known_active[rows[old]]
+        for i in np.flatnonzero(~old).tolist():
+            u[i], active[i] = self.encoded(trials[i].parameters)
+        u.flags.writeable = active.flags.writeable = False
+        index = {(told.source, told.number): (told.parameters, i) for i, told in enumerate(trials)}
+        self._rows = (index, u, active)
+        return Observed(tuple(trials), u, active)
+
+    def encoded(self, parameters: Assignment) -> tuple[Array, Bools]:
+        """One point and which of its coordinates are active, (d,) each."""
+        is_active = [dimension.name in parameters for dimension in self._space.dimensions]
+        return self._space.encode(parameters), np.array(is_active, dtype=bool)
+
+    @staticmethod
+    def _row(entry: tuple[Assignment, int] | None, told: Told) -> int:
+        if entry is None or (entry[0] is not told.parameters and entry[0] != told.parameters):
+            return -1
+        return entry[1]

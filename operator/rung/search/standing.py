@@ -1,0 +1,77 @@
+"""Which trials are better than which: one order over everything that is known, for samplers that need no more than an
+order.
+
+    1  whole runs that keep to the constraints on outcomes: by objective, or for several by non-dominated fronts and,
+       within a front, the lonely ones first
+    2  stopped trials that keep to them: who came further first, then by the value there; a scheduler stops the worse
+       ones earlier
+    3  trials that violate a constraint: by how much, each constraint in units of its own median violation
+
+Failed and infeasible trials have no place in the order, nor have pending ones. Ties go to the lower number. Sources: Deb et
+al. 2002 (fronts, crowding, feasibility first); Falkner et al. 2018 (stopped trials).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rung.api.facts import TrialState
+from rung.search.pareto import crowding, non_dominated
+from rung.search.protocol import Told
+from rung.space.space import Array
+
+
+def best_first(trials: Sequence[Told], enough: int) -> list[int]:
+    """The indices of the trials that have a place, the best first; behind the first `enough` the order may be rough."""
+    placed = [i for i, told in enumerate(trials) if _partial(told) is not None]
+    total = _violations([trials[i] for i in placed])
+    violating = {i: v for i, v in zip(placed, total.tolist(), strict=True) if v > 0}
+    whole = [i for i in placed if i not in violating and trials[i].state is not TrialState.STOPPED]
+    stopped = [i for i in placed if i not in violating and trials[i].state is TrialState.STOPPED]
+    return [
+        *_by_objectives(whole, trials, enough),
+        *sorted(stopped, key=lambda i: (_partial(trials[i]), i)),
+        *sorted(violating, key=lambda i: (violating[i], i)),
+    ]
+
+
+def _partial(told: Told) -> tuple[float, float] | None:
+    """How far a finished trial came and what it had reached there, smaller is better in both. None: it has no place."""
+    if not told.state.finished or told.state in {TrialState.FAILED, TrialState.INFEASIBLE}:
+        return None
+    if told.objectives:
+        return (-told.curve[-1][0] if told.curve else 0.0, told.objectives[0])
+    return (-told.curve[-1][0], told.curve[-1][1]) if told.curve and told.state is TrialState.STOPPED else None
+
+
+def _violations(trials: Sequence[Told]) -> Array:
+    """The total violation of each, (n,); 0: none. One that was not reported counts as violated by the most."""
+    width = max((len(told.violations) for told in trials), default=0)
+    v = np.array([[*told.violations, *[math.nan] * (width - len(told.violations))] for told in trials])
+    if not v.size:
+        return np.zeros(len(trials))
+    v = np.where(np.isnan(v), math.inf, np.maximum(v, 0.0))
+    positive = np.where((v > 0) & np.isfinite(v), v, math.nan)
+    for j in range(width):
+        scale = np.nanmedian(positive[:, j]) if np.isfinite(positive[:, j]).any() else 1.0
+        v[:, j] /= scale
+    total: Array = v.sum(axis=1)
+    return total
+
+
+def _by_objectives(indices: Sequence[int], trials: Sequence[Told], enough: int) -> list[int]:
+    """The best first, as far as `enough`; the rest as it comes."""
+    if not indices or len(trials[indices[0]].objectives or ()) == 1:
+        return sorted(indices, key=lambda i: (trials[i].objectives, i))
+    y = np.array([trials[i].objectives for i in indices], dtype=float)
+    left = np.arange(len(y))
+    placed: list[int] = []
+    while len(left) and len(placed) < enough:
+        front = non_dominated(y[left])
+        lonely_first = np.argsort(-crowding(y[left[front]]), kind="stable")
+        placed += left[front][lonely_first].tolist()
+        left = left[~front]
+    return [indices[k] for k in (*placed, *left.tolist())]

@@ -1,0 +1,122 @@
+"""Tree-structured Parzen estimator: try what is likely under the good trials and unlikely under the others.
+
+The trials are split into a few good ones and the rest; l and g are the densities (`parzen`) of the two. Of a number of
+points drawn from l the one with the largest l(x) / g(x) is proposed, which is the one with the largest expected
+improvement over the value at the split (Bergstra et al. 2011, section 4.1).
+
+    good    the best SHARE of those that have a place in `standing`: MOST_GOOD at most, which keeps l sharp
+    rest    the others; the failed and infeasible ones; the pending ones as well, so that workers that ask at the same
+            time spread out (constant liar)
+
+Trials of other studies are split among themselves, since their values may be on another scale, and count for less the
+more there is to learn from this study. All axes share one density (Falkner et al. 2018), whatever conditions there are
+between them: see `parzen`. No assignment is proposed twice as long as there are others.
+
+Sources: Bergstra et al. 2011; Falkner et al. 2018 (BOHB); Watanabe 2023 (each constant's part, by ablation).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+
+import numpy as np
+
+from rung.api.facts import Assignment
+from rung.search.fitting import fitting
+from rung.search.observed import Bools, Encoder, Observed
+from rung.search.parzen import Ints, Parzen, axes_of
+from rung.search.protocol import Proposal, Request, Setting, Told
+from rung.search.randomness import generator
+from rung.search.sequences import sobol, uniform
+from rung.search.standing import best_first
+from rung.space.space import Array
+
+STARTUP = 10
+"""Trials that come from Sobol' points: with five, each of the densities rests on two or three points."""
+
+CANDIDATES = 24
+"""Points drawn from l. More of them make the search greedier: they find where g is thinnest."""
+
+ROUNDS = 20
+"""Draws of CANDIDATES points each in search of so many that are new and feasible."""
+
+SHARE = 0.1
+MOST_GOOD = 25
+"""Good ones among 100 trials, and at most."""
+
+MOST_REST = 1_000
+"""Trials that g is made of: the newest. More of them change it little and cost time in proportion."""
+
+FADING = 10
+"""Trials of this study after which one of another study counts half."""
+
+
+class TPESampler:
+    """Startup from Sobol' points, then the densities."""
+
+    learns = True
+
+    def __init__(self, setting: Setting) -> None:
+        """`setting.startup` replaces STARTUP."""
+        self._startup = STARTUP if setting.startup is None else setting.startup
+        self._axes = axes_of(setting.space)
+        self._encoder = Encoder(setting.space)
+
+    def propose(self, request: Request) -> Proposal | None:
+        """The most promising of the points drawn from l. None: a finite space is exhausted."""
+        seen = self._encoder.observed(request.history)
+        good, rest = _split(seen.trials)
+        if len(good) == 0 or sum(told.state.finished for told in seen.trials) < self._startup:
+            return fitting(request, sobol(request.seed, request.space.d, request.number))
+        return fitting(request, self._points(request, self._density(seen, good), self._density(seen, rest)))
+
+    def _density(self, seen: Observed, rows: Ints) -> Parzen:
+        weights = _weights([seen.trials[i] for i in rows.tolist()])
+        return Parzen.of(self._axes, seen.u[rows], seen.active[rows], weights)
+
+    def _points(self, request: Request, l: Parzen, g: Parzen) -> Iterator[Sequence[float]]:  # noqa: E741 - as in the paper
+        """Points of l that fit, the most promising first; behind them, if something has changed, uniform ones."""
+        random = generator(request.seed, request.number, "tpe")
+        x, shown = self._candidates(request, l, random)
+        yield from x[np.argsort(g.log_density(x, shown) - l.log_density(x, shown), kind="stable")].tolist()
+        yield from uniform(request.seed, request.space.d, request.number)
+
+    def _candidates(self, request: Request, l: Parzen, random: np.random.Generator) -> tuple[Array, Bools]:  # noqa: E741
+        """CANDIDATES points of l that are feasible and neither taken nor twice among them, where ROUNDS find so many:
+        (m, d), and which of their axes are active.
+        """
+        space, found = request.space, dict[Hashable, Assignment]()
+        for _ in range(ROUNDS):
+            for u in l.sample(random, CANDIDATES).tolist():
+                assignment = space.decode(u)
+                key = space.key(assignment)
+                if key not in found and key not in request.taken and space.is_feasible(assignment):
+                    found[key] = assignment
+            if len(found) >= CANDIDATES:
+                break
+        encoded = [self._encoder.encoded(assignment) for assignment in list(found.values())[:CANDIDATES]]
+        x, shown = np.empty((len(encoded), space.d)), np.empty((len(encoded), space.d), dtype=bool)
+        for i, (u, active) in enumerate(encoded):
+            x[i], shown[i] = u, active
+        return x, shown
+
+
+def _split(trials: Sequence[Told]) -> tuple[Ints, Ints]:
+    """The indices of the good trials and of the rest, each ascending."""
+    good: list[int] = []
+    sources: dict[str, list[int]] = {}
+    for i, told in enumerate(trials):
+        sources.setdefault(told.source, []).append(i)
+    for rows in sources.values():
+        order = best_first([trials[i] for i in rows], MOST_GOOD)
+        good += [rows[k] for k in order[: min(math.ceil(SHARE * len(order)), MOST_GOOD)]]
+    mask = np.zeros(len(trials), dtype=bool)
+    mask[good] = True
+    return np.flatnonzero(mask), np.flatnonzero(~mask)
+
+
+def _weights(trials: Sequence[Told]) -> Array:
+    """What each trial counts for, up to 1."""
+    own = sum(not told.source for told in trials)
+    return np.array([FADING / (FADING + own) if told.source else 1.0 for told in trials])

@@ -1,0 +1,83 @@
+"""The history as arrays, and who is better than whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rung.api.facts import TrialState
+from rung.search import Told
+from rung.search.observed import Encoder
+from rung.search.standing import best_first
+from tests.search.contract import told
+from tests.search.problems import branching, mixed
+
+DONE, STOPPED = TrialState.SUCCEEDED, TrialState.STOPPED
+
+
+class TestEncoder:
+    def test_rows_are_ordered_by_source_and_number(self) -> None:
+        history = [*told(mixed, 5), *(replace(trial, source="old") for trial in told(mixed, 3))]
+        seen = Encoder(mixed).observed(history[::-1])
+        assert [(t.source, t.number) for t in seen.trials] == [("", n) for n in range(5)] + [
+            ("old", n) for n in range(3)
+        ]
+        assert np.array_equal(seen.u, [mixed.encode(t.parameters) for t in seen.trials])
+
+    def test_inactive_axes_are_told_apart(self) -> None:
+        (row,) = Encoder(branching).observed([Told(0, {"model": "svm", "kernel": "rbf"}, DONE, (1.0,))]).active
+        active = {d.name for d, on in zip(branching.dimensions, row, strict=True) if on}
+        assert active == {"model", "kernel"}
+
+    def test_what_is_remembered_is_never_wrong(self) -> None:
+        """Other studies' trials, deleted ones, and a number that means another assignment."""
+        encoder, history = Encoder(mixed), told(mixed, 6)
+        swapped = [replace(history[0], parameters=history[1].parameters), *history[3:]]
+        for asked in (history, history[2:], [], swapped, [replace(t, source="b") for t in history], history):
+            seen, fresh = encoder.observed(asked), Encoder(mixed).observed(asked)
+            assert np.array_equal(seen.u, fresh.u)
+            assert np.array_equal(seen.active, fresh.active)
+
+
+def trial(
+    number: int, *objectives: float, state: TrialState = DONE, step: float = 0, v: tuple[float, ...] = ()
+) -> Told:
+    curve = ((step, objectives[0]),) if step else ()
+    return Told(number, {}, state, objectives or None, violations=v, curve=curve)
+
+
+@pytest.mark.parametrize(
+    ("trials", "want"),
+    [
+        pytest.param([trial(0, 3), trial(1, 1), trial(2, 2)], [1, 2, 0], id="smaller is better"),
+        pytest.param([trial(0, 1), trial(1, 1)], [0, 1], id="ties go to the lower number"),
+        pytest.param(
+            [trial(0, 5), trial(1, 1, state=STOPPED, step=3), trial(2, 2, state=STOPPED, step=9)], [0, 2, 1],
+            id="whole runs first, then who came further",
+        ),
+        pytest.param(
+            [trial(0, 2, state=STOPPED, step=3), trial(1, 1, state=STOPPED, step=3)], [1, 0],
+            id="stopped at the same step: by value",
+        ),
+        pytest.param(
+            [trial(0, 1, v=(0.5,)), trial(1, 9, v=(-1.0,)), trial(2, 2, v=(0.1,)), trial(3, 3, v=(float("nan"),))],
+            [1, 2, 0, 3], id="feasible first, then by violation, unreported last",
+        ),
+        pytest.param(
+            [trial(0, 1, v=(1.0, 0.0)), trial(1, 1, v=(0.0, 10.0)), trial(2, 1, v=(3.0, 0.0)), trial(3, 1, v=(0.0, 90.0))],
+            [1, 0, 2, 3], id="each constraint in its own unit",
+        ),
+        pytest.param(
+            [trial(0), trial(1, state=TrialState.RUNNING), trial(2, 4), trial(3, 1, state=TrialState.FAILED)], [2],
+            id="failed and pending ones have no place",
+        ),
+        pytest.param(
+            [trial(0, 2, 2), trial(1, 0, 3), trial(2, 1, 1), trial(3, 3, 0)], [1, 3, 2, 0],
+            id="several objectives: by front, then the ends",
+        ),
+    ],
+)  # fmt: skip
+def test_who_is_better(trials: list[Told], want: list[int]) -> None:
+    assert best_first(trials, 10) == want
