@@ -47,7 +47,7 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "s07b_hyperband_on_data": ("spec.scheduler.mode",),
     "s07c_halving_on_model_size": ("spec.scheduler.mode",),
     "s08_top_performers_first": (STUDIES,),
-    "s09_architecture_search": ("spec.parameters[1].count", "spec.parameters[2].count", "spec.sampler.type"),
+    "s09_architecture_search": ("spec.sampler.type",),
     "s10_darts": ("spec.repeats",),
     "s12b_dcgan_pbt": ("spec.scheduler.type", "spec.scheduler.pbt", "spec.trial.checkpoint.retain"),
 }

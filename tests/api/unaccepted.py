@@ -190,6 +190,61 @@ CASES: tuple[Case, ...] = (
         "trial",
     ),
     unaccepted(
+        "more elements than a trial's record holds",
+        parameters({**WORDS, "count": 200}, {**LR, "count": 57}),
+        "spec.parameters[1].count",
+        "256",
+    ),
+    unaccepted(
+        "as many as nothing says", parameters({**WORDS, "count": "widht"}, WIDTH), "spec.parameters[0].count", "'width'"
+    ),
+    unaccepted(
+        "as many as a learning rate", parameters(LR, {**WORDS, "count": "lr"}), "spec.parameters[1].count", "Double"
+    ),
+    unaccepted(
+        "as many as an array",
+        parameters({**WIDTH, "count": 2}, {**WORDS, "count": "width"}),
+        "spec.parameters[1].count",
+        "is an array",
+    ),
+    unaccepted(
+        "never one element",
+        parameters({"name": "n", "type": "Int", "min": -3, "max": 0}, {**WORDS, "count": "n"}),
+        "spec.parameters[1].count",
+        "never above 0",
+    ),
+    unaccepted(
+        "an element with a name that is taken",
+        parameters({**WORDS, "count": 3}, {**LR, "name": "opt_2"}),
+        "spec.parameters[0].name",
+        "'opt_2'",
+        "parameters[1]",
+    ),
+    unaccepted(
+        "a condition on an array",
+        parameters({**WORDS, "count": 3}, {**LR, "when": [{"parameter": "opt", "in": ["sgd"]}]}),
+        "spec.parameters[1].when[0].parameter",
+        "'opt_0'",
+    ),
+    unaccepted(
+        "a condition on an element that is not there",
+        parameters({**WORDS, "count": 3}, {**LR, "when": [{"parameter": "opt_3", "in": ["sgd"]}]}),
+        "spec.parameters[1].when[0].parameter",
+        "'opt_3'",
+    ),
+    unaccepted(
+        "a point with an element that is not there",
+        parameters({**WORDS, "count": 3}, warmStart={"points": [{"parameters": {"opt_3": "sgd"}}]}),
+        "spec.warmStart.points[0].parameters.opt_3",
+        "opt_",
+    ),
+    unaccepted(
+        "an array as a number",
+        parameters({**WIDTH, "count": 3}, template=pods("$(params.width|int)")),
+        "spec.trial.podTemplate.spec.containers[0].args[0]",
+        "array",
+    ),
+    unaccepted(
         "a prior around what never comes",
         study(parameters=[{**LR, "prior": {"mean": 1, "deviation": "0.01"}}]),
         "spec.parameters[0].prior.mean",
@@ -231,7 +286,6 @@ CASES: tuple[Case, ...] = (
         "spec.objectives[0].standardErrorMetric",
     ),
     later("results of another study", study(warmStart={"studies": [{"name": "old"}]}), "spec.warmStart.studies"),
-    later("a parameter several times", parameters({**WORDS, "count": 3}), "spec.parameters[0].count"),
     later("metrics from a file", study(metrics={"source": "File", "file": {"path": "/x"}}), "spec.metrics.source"),
     later(
         "a metric from a line",

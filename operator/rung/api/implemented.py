@@ -59,9 +59,6 @@ def _missing(spec: StudySpec) -> Iterator[tuple[str, str]]:
     for i, objective in enumerate(spec.objectives):
         if objective.standard_error_metric is not None:
             yield f"spec.objectives[{i}].standardErrorMetric", _later("leave it out")
-    for i, parameter in enumerate(spec.parameters):
-        if parameter.count is not None:
-            yield f"spec.parameters[{i}].count", _later("write the parameters one by one, with when")
     yield from _search(spec)
     if spec.repeats is not None:
         yield "spec.repeats", _later("leave it out")

@@ -134,7 +134,8 @@ class Parameter(ApiModel):
     count: Count | None = Field(
         default=None,
         description="Makes so many parameters NAME_0, NAME_1, … of this one: a whole number of at least 1, or the name of an "
-        "Int parameter, of which those with an index below its value are active.",
+        "Int parameter, of which those with an index below its value are active. $(params.NAME) is all active ones, joined by "
+        "commas. At most 256 parameters in all.",
     )
     prior: Prior | None = Field(default=None, description="Where good values of a Double or Int are expected.")
     role: Role | None = Field(

@@ -69,6 +69,8 @@ class StudySpec(ApiModel):
     )
 
     @rule(
+        # with arrays the names of elements are only known once the Study is accepted
+        "self.parameters.exists(p, has(p.count)) || "
         "self.parameters.all(p, !has(p.when) || p.when.all(w, self.parameters.exists(q, q.name == w.parameter)))",
         "when refers to a parameter that does not exist",
         says="'when refers to parameters that do not exist, in the conditions of: %s'.format([self.parameters.filter(p, "
@@ -76,6 +78,8 @@ class StudySpec(ApiModel):
         at=".parameters",
     )
     def _parents_exist(self) -> str | None:
+        if self._has_arrays:
+            return None
         names = {p.name for p in self.parameters}
         lost = [p.name for p in self.parameters if any(w.parameter not in names for w in p.when)]
         return f"when refers to parameters that do not exist, in the conditions of: {listed(lost)}" if lost else None
@@ -123,19 +127,23 @@ class StudySpec(ApiModel):
         return "sampler List runs the points of warmStart: give warmStart.points, or warmStart.studies with use Enqueue"
 
     @rule(
-        "!has(self.warmStart) || !has(self.warmStart.points) || "
+        "!has(self.warmStart) || !has(self.warmStart.points) || self.parameters.exists(p, has(p.count)) || "
         # a list of one list: CEL's way to compute the names once
         "[self.parameters.map(p, p.name)].all(names, self.warmStart.points.all(t, t.parameters.all(k, k in names)))",
         "warmStart.points names a parameter that does not exist",
         at=".warmStart",
     )
     def _points_of_this_space(self) -> str | None:
-        if self.warm_start is None:
+        if self.warm_start is None or self._has_arrays:
             return None
         names = {p.name for p in self.parameters}
         if all(name in names for point in self.warm_start.points for name in point.parameters):
             return None
         return "warmStart.points names a parameter that does not exist"
+
+    @property
+    def _has_arrays(self) -> bool:
+        return any(p.count is not None for p in self.parameters)
 
     @rule(
         "!(self.scheduler.type in ['PBT', 'PB2'] || (has(self.scheduler.mode) && self.scheduler.mode == 'Promote')) || "

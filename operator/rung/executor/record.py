@@ -129,7 +129,7 @@ def status_of(facts: TrialFacts, plan: Plan, previous: TrialStatus | None, now: 
         "objective": "" if objective is None else printed(objective),
         "rung": str(facts.rungs[-1].step) if facts.rungs else "",
         "gpuTime": duration(gpu_seconds) if facts.gpus else "",
-        "parameters": " ".join(f"{k}={v}" for k, v in plan.space.render(facts.parameters).items())[:256],
+        "parameters": " ".join(f"{k}={v}" for k, v in plan.space.shown(facts.parameters).items())[:256],
         "conditions": _conditions(facts, previous, now),
         "rungs": [_rung(record) for record in facts.rungs],
         "curve": [

@@ -6,7 +6,8 @@ language.
                 | "trial." ("name" | "number" | "seed" | "repeat" | "checkpointDir" | "resumeFrom")
                 | "study." ("name" | "namespace")
 
-- `$(params)` is all active parameters as JSON. `|int` turns a string that is one placeholder into a number.
+- `$(params)` is all active parameters as JSON, `$(params.op)` of an array its active elements, joined by commas. `|int`
+  turns a string that is one placeholder into a number.
 - A name without a value (an inactive parameter, `trial.resumeFrom` of a first attempt, `resource.target` without a
   resource) takes its fallback. Without one, the list element that holds it is dropped; anywhere else it is an error of
   the author's, but for `trial.resumeFrom`, which is then empty. An element that is a single placeholder and renders
@@ -29,6 +30,7 @@ from typing import Any
 
 from rung.api.errors import InvalidStudy
 from rung.api.study import Parameter, ParameterType
+from rung.space.arrays import expanded
 
 TEMPLATE_FIELD = "spec.trial.podTemplate"
 ALL_PARAMETERS = "params"
@@ -219,9 +221,13 @@ class _Known:
     """The names that a Study has, and which of them may be without a value."""
 
     def __init__(self, parameters: Sequence[Parameter], *, has_resource: bool, has_checkpoint: bool) -> None:
-        self._parameters = {PARAMETER_PREFIX + parameter.name: parameter for parameter in parameters}
-        self._names = dict.fromkeys((*self._parameters, *FIXED_NAMES), None)
+        apart = expanded(tuple(parameters))
+        self._parameters = {PARAMETER_PREFIX + parameter.name: parameter for parameter in apart.parameters}
+        self._arrays = {PARAMETER_PREFIX + array: elements for array, elements in apart.arrays.items()}
+        self._names = dict.fromkeys((*self._parameters, *self._arrays, *FIXED_NAMES), None)
         self._optional = {name for name, parameter in self._parameters.items() if parameter.when}
+        firsts = {name: PARAMETER_PREFIX + elements[0] for name, elements in self._arrays.items()}
+        self._optional.update(name for name, first in firsts.items() if first in self._optional)
         self._optional.add(RESUME_FROM)
         if not has_resource:
             self._optional.update(RESOURCE_NAMES)
@@ -252,6 +258,8 @@ class _Known:
             raise InvalidStudy(at, _int_is_whole(part, "".join(p if isinstance(p, str) else p.source for p in parts)))
         if part.fallback is not None:
             _whole(part.fallback, part, at)
+        if part.name in self._arrays:
+            raise InvalidStudy(at, f"{part.source}: {part.name} is an array, a list of values and no whole number")
         parameter = self._parameters.get(part.name)
         if parameter is None:
             if part.name not in WHOLE_NAMES:

@@ -20,20 +20,27 @@ from rung.kube.placeholders import (
     RESUME_FROM,
     Substitution,
 )
+from rung.space.arrays import expanded
 
 KEEP_ALL = "0"
 FIRST_REPEAT = "0"
 
 
 def parameters_json(parameters: Sequence[Parameter], texts: Mapping[str, str]) -> str:
-    """The active parameters as one JSON object in the order of the spec, numbers as numbers.
+    """The active parameters as one JSON object in the order of the spec, numbers as numbers; behind them each array as the
+    list of its active elements.
 
     A Categorical's values are words, whatever they look like; an Ordinal's are numbers if all that it lists are; a
     Derived value is a number if it reads as one.
     """
-    types = {parameter.name: parameter for parameter in parameters}
+    apart = expanded(tuple(parameters))
+    types = {parameter.name: parameter for parameter in apart.parameters}
     ordered = [name for name in types if name in texts] + [name for name in texts if name not in types]
-    return json.dumps({name: typed(texts[name], types.get(name)) for name in ordered}, ensure_ascii=False)
+    values: dict[str, object] = {name: typed(texts[name], types.get(name)) for name in ordered}
+    for array, elements in apart.arrays.items():
+        if active := [values[element] for element in elements if element in values]:
+            values[array] = active
+    return json.dumps(values, ensure_ascii=False)
 
 
 def typed(text: str, parameter: Parameter | None) -> str | int | float:
@@ -67,9 +74,10 @@ def substitution_of(
     spec = study.spec
     texts = trial.spec.parameters
     resource = spec.scheduler.resource
-    values: dict[str, str | None] = {
-        PARAMETER_PREFIX + parameter.name: texts.get(parameter.name) for parameter in spec.parameters
-    }
+    apart = expanded(spec.parameters)
+    known = {**texts, **apart.folded(texts)}
+    names = (*(parameter.name for parameter in apart.parameters), *apart.arrays)
+    values: dict[str, str | None] = {PARAMETER_PREFIX + name: known.get(name) for name in names}
     values |= {
         ALL_PARAMETERS: parameters_json(spec.parameters, texts),
         "resource.target": None if target is None else str(target),

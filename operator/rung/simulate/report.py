@@ -76,8 +76,7 @@ def report_of(plan: Plan, simulated: Simulated, seconds: float) -> Report:
 def curve_source(plan: Plan, where: str) -> CurveSource:
     """Synthetic curves for the study's metrics, keyed by its seed, or those of a file. Raises UnreadableCurves."""
     if where != SYNTHETIC:
-        names = [parameter.name for parameter in plan.spec.parameters]
-        return Recorded(read_curves(Path(where), names), parse=plan.space.parse, encode=plan.space.encode)
+        return Recorded(read_curves(Path(where), plan.space.names), parse=plan.space.parse, encode=plan.space.encode)
     ranking = plan.measure.ranking
     turned = {goal.figure.name: not goal.minimize for goal in (ranking, *plan.measure.goals)}
     wanted = plan.measure.wanted
@@ -95,7 +94,7 @@ def _best(plan: Plan, simulated: Simulated) -> Best | None:
     return Best(
         incumbent.number,
         {goal.figure.name: goal.rank(value) for goal, value in pairs},
-        plan.space.render(facts.parameters),
+        plan.space.shown(facts.parameters),
         incumbent.complete,
     )
 

@@ -1,6 +1,7 @@
 """The search space: parameters on one side, the unit cube on the other.
 
-    d           searched parameters: those with more than one value that are neither fixed nor derived
+    d           searched parameters: those with more than one value that are neither fixed nor derived; each element
+                of an array is one
     u    (d,)   a point in the unit cube, one coordinate for each of `Space.dimensions`, in the order of the spec
     assignment  name -> value of all active parameters in the order of the spec, fixed and derived ones included
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from rung.api.errors import InvalidStudy
 from rung.api.facts import Assignment, Value
 from rung.api.study import Parameter
+from rung.space.arrays import expanded, folded
 from rung.space.dimensions import Dimension, Unfit
 from rung.space.expressions import Expression, ExpressionError
 from rung.space.grid import GridOrder
@@ -41,12 +43,19 @@ studies.
 class Space:
     """Immutable. Two spaces of the same parameters and constraints behave the same; `Space.of` builds them."""
 
-    def __init__(self, variables: Sequence[Variable], order: Sequence[str], constraints: Sequence[Expression]) -> None:
-        """For `Space.of`: `order` has parents first."""
+    def __init__(
+        self,
+        variables: Sequence[Variable],
+        order: Sequence[str],
+        constraints: Sequence[Expression],
+        arrays: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        """For `Space.of`: `order` has parents first, `arrays` the names of elements."""
         by_name = {variable.name: variable for variable in variables}
         self.names = tuple(by_name)
         self.variables = tuple(variables)
         self.constraints = tuple(constraints)
+        self.arrays = arrays
         self._by_name = by_name
         self._parents_first = tuple(by_name[name] for name in order)
         self._in_spec_order = tuple(order) == self.names
@@ -159,6 +168,10 @@ class Space:
             texts[name] = render(value) if dimension is None else dimension.render(value)
         return texts
 
+    def shown(self, assignment: Assignment) -> dict[str, str]:
+        """What people read: as `render`, an array's active elements in one text."""
+        return folded(self.arrays, self.render(assignment))
+
     def parse(self, strings: Mapping[str, str]) -> Assignment:
         """What `render` wrote. Raises InvalidStudy if a name or a type does not belong to this space."""
         values = self._read(strings, "parameters")
@@ -259,7 +272,7 @@ def _check(dimension: Dimension, value: Value, path: str) -> None:
 def _compiled(parameters: tuple[Parameter, ...], constraints: tuple[str, ...]) -> Space:
     variables = compile_variables(parameters)
     names = [variable.name for variable in variables]
-    space = Space(variables, parents_first(variables), _constraints(constraints, names))
+    space = Space(variables, parents_first(variables), _constraints(constraints, names), expanded(parameters).arrays)
     if not space.unrestricted:
         _ = space.witness  # raises if there is none
     return space

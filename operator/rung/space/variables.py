@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rung.api.errors import InvalidStudy
 from rung.api.facts import Assignment, Value
 from rung.api.study import Parameter, ParameterType
+from rung.space.arrays import expanded
 from rung.space.build import build
 from rung.space.conditions import Condition, Cycle, condition, in_order
 from rung.space.dimensions import Dimension
@@ -25,6 +26,7 @@ class Variable:
     dimension: Dimension | None
     expression: Expression | None
     axis: int  # its coordinate in u; -1: not searched
+    entry: int  # index of its entry in spec.parameters
 
     def is_active(self, values: Assignment) -> bool:
         """Whether all its conditions hold, given the values of its active parents."""
@@ -53,23 +55,25 @@ class Variable:
 
 
 def compile_variables(parameters: Sequence[Parameter]) -> tuple[Variable, ...]:
-    """In the order of the spec. Raises InvalidStudy with the field's path."""
-    names = _unique_names(parameters)
+    """In the order of the spec, elements in the place of their array. Raises InvalidStudy with the field's path."""
+    _refuse_twins(parameters)
+    apart = expanded(tuple(parameters))
+    names = [parameter.name for parameter in apart.parameters]
     dimensions: dict[str, Dimension | None] = {}
     expressions: dict[str, Expression | None] = {}
-    for i, parameter in enumerate(parameters):
+    for i, parameter in zip(apart.entries, apart.parameters, strict=True):
         path = f"spec.parameters[{i}]"
         is_derived = parameter.type is ParameterType.DERIVED
         dimensions[parameter.name] = None if is_derived else build(parameter, path)
         expressions[parameter.name] = _expression(parameter, names, f"{path}.expression") if is_derived else None
     variables: list[Variable] = []
     axes = 0
-    for i, parameter in enumerate(parameters):
+    for i, parameter in zip(apart.entries, apart.parameters, strict=True):
         dimension = dimensions[parameter.name]
         searched = dimension is not None and dimension.size != 1
-        conditions = _conditions(parameter, dimensions, f"spec.parameters[{i}]")
+        conditions = _conditions(parameter, dimensions, apart.arrays, f"spec.parameters[{i}]")
         axis = axes if searched else -1
-        variables.append(Variable(parameter.name, conditions, dimension, expressions[parameter.name], axis))
+        variables.append(Variable(parameter.name, conditions, dimension, expressions[parameter.name], axis, i))
         axes += searched
     return tuple(variables)
 
@@ -85,21 +89,20 @@ def parents_first(variables: Sequence[Variable]) -> list[str]:
     try:
         return in_order(names, parents)
     except Cycle as error:
-        first = min(names.index(name) for name in error.names)
-        raise InvalidStudy(f"spec.parameters[{first}]", f"depends on itself: {error}") from None
+        first = min((variables[names.index(name)] for name in error.names), key=lambda variable: variable.entry)
+        raise InvalidStudy(f"spec.parameters[{first.entry}]", f"depends on itself: {error}") from None
 
 
-def _unique_names(parameters: Sequence[Parameter]) -> dict[str, int]:
+def _refuse_twins(parameters: Sequence[Parameter]) -> None:
     names: dict[str, int] = {}
     for i, parameter in enumerate(parameters):
         if parameter.name in names:
             what = f"{parameter.name!r} is the name of parameters[{names[parameter.name]}] already"
             raise InvalidStudy(f"spec.parameters[{i}].name", what)
         names[parameter.name] = i
-    return names
 
 
-def _expression(parameter: Parameter, names: Mapping[str, int], path: str) -> Expression:
+def _expression(parameter: Parameter, names: Collection[str], path: str) -> Expression:
     if parameter.expression is None:
         raise InvalidStudy(path, "is required for type Derived")
     try:
@@ -108,9 +111,14 @@ def _expression(parameter: Parameter, names: Mapping[str, int], path: str) -> Ex
         raise InvalidStudy(path, str(error)) from None
 
 
-def _conditions(parameter: Parameter, dimensions: Mapping[str, Dimension | None], path: str) -> tuple[Condition, ...]:
+def _conditions(
+    parameter: Parameter, dimensions: Mapping[str, Dimension | None], arrays: Mapping[str, Sequence[str]], path: str
+) -> tuple[Condition, ...]:
     conditions = []
     for i, when in enumerate(parameter.when):
+        if when.parameter in arrays:
+            what = f"{when.parameter!r} is an array; name one of its elements, such as {arrays[when.parameter][0]!r}"
+            raise InvalidStudy(f"{path}.when[{i}].parameter", what)
         if when.parameter not in dimensions:
             what = f"there is no parameter {when.parameter!r}{did_you_mean(when.parameter, dimensions)}"
             raise InvalidStudy(f"{path}.when[{i}].parameter", what)

@@ -35,7 +35,7 @@ def time(seconds: float) -> str:
 
 def parameters(plan: Plan, facts: TrialFacts) -> str:
     """lr=0.001 optimizer=sgd: those that are active, as the trial was given them."""
-    return " ".join(f"{name}={text}" for name, text in plan.space.render(facts.parameters).items())
+    return " ".join(f"{name}={text}" for name, text in plan.space.shown(facts.parameters).items())
 
 
 def objectives(plan: Plan, trials: Trials) -> str:
