@@ -265,6 +265,30 @@ CASES: tuple[Case, ...] = (
         "line must contain <value>",
     ),
     refused(
+        "a line with two values",
+        study(metrics={"extract": [{"metric": "loss", "line": "loss <value> of <value>"}]}),
+        "spec.metrics.extract[0].line",
+        "line must contain <value> once, where the number stands, and <step> at most once",
+    ),
+    refused(
+        "a line with two steps",
+        study(metrics={"extract": [{"metric": "loss", "line": "<step>/<step>: <value>"}]}),
+        "spec.metrics.extract[0].line",
+        "<step> at most once",
+    ),
+    refused(
+        "a line whose two numbers touch",
+        study(metrics={"extract": [{"metric": "loss", "line": "loss: <step><value>"}]}),
+        "spec.metrics.extract[0].line",
+        "no digit, full stop or other number may stand right before <value> or <step>",
+    ),
+    refused(
+        "a line whose text ends in a digit",
+        study(metrics={"extract": [{"metric": "loss", "line": "loss 1.<value>"}]}),
+        "spec.metrics.extract[0].line",
+        "it would be a part of that number",
+    ),
+    refused(
         "a quantile of a line",
         study(metrics={"extract": [{"metric": "loss", "line": "<value>", "quantile": "0.5"}]}),
         "spec.metrics.extract[0].quantile",

@@ -124,6 +124,21 @@ CASES: tuple[Case, ...] = (
         study(sampler={"type": "List"}, warmStart={"points": [{"parameters": {"lr": "0.01"}}]}),
     ),
     good("a port without scraping", study(metrics={"source": "Log", "port": 9100})),
+    good(
+        "a line with every hole",
+        study(metrics={"extract": [{"metric": "loss", "line": "Epoch <step>/<*> - [v1.0] <loss>: <value>%"}]}),
+    ),
+    good(
+        "two quantiles of one histogram",
+        study(
+            metrics={
+                "extract": [
+                    {"metric": "loss", "key": "ttft_seconds", "quantile": "0.99"},
+                    {"metric": "p50", "key": 'ttft_seconds{model="a"}', "quantile": "0.5"},
+                ]
+            }
+        ),
+    ),
     good("a series with labels", study(metrics={"extract": [{"metric": "loss", "key": 'loss{split="val"}'}]})),
     good(
         "a pod with all sorts of fields",

@@ -19,11 +19,7 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "k08_tfjob_tensorboard": ("spec.metrics.source", "spec.trial.manifest", "spec.trial.pods"),
     "k09_trainjob": ("spec.trial.manifest",),
     "k10_mpijob_horovod": ("spec.trial.manifest", "spec.trial.pods"),
-    "k11_xgboostjob_lightgbm": (
-        "spec.metrics.extract[0].line",
-        "spec.metrics.extract[1].line",
-        "spec.trial.manifest",
-    ),
+    "k11_xgboostjob_lightgbm": ("spec.trial.manifest",),
     "k12_tekton_pipeline": ("spec.trial.manifest", "spec.trial.pods", "spec.trial.succeeded", "spec.trial.failed"),
     "p2_moved_ranges": (STUDIES,),
     "p3_trial_noise": ("spec.repeats", STUDIES),

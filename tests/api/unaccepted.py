@@ -287,16 +287,6 @@ CASES: tuple[Case, ...] = (
     ),
     later("results of another study", study(warmStart={"studies": [{"name": "old"}]}), "spec.warmStart.studies"),
     later("metrics from a file", study(metrics={"source": "File", "file": {"path": "/x"}}), "spec.metrics.source"),
-    later(
-        "a metric from a line",
-        study(metrics={"extract": [{"metric": "loss", "line": "loss: <value>"}]}),
-        "spec.metrics.extract[0].line",
-    ),
-    later(
-        "a quantile",
-        study(metrics={"extract": [{"metric": "loss", "key": "l", "quantile": "0.9"}]}),
-        "spec.metrics.extract[0].quantile",
-    ),
     later("another kind", manifest(PYTORCH), "spec.trial.manifest"),
     later("checkpoints at a URI", trial(checkpoint={"uri": "s3://bucket/runs"}), "spec.trial.checkpoint.uri"),
     later(

@@ -68,6 +68,13 @@ SERVE = [*PYTHON, "trainers.plain_prometheus", "--epochs=3", "--sleep=0.7"]
             0.25,
             id="a name with signs",
         ),
+        pytest.param(
+            shell("echo loss=9; echo '[3/3]  valid_1 auc : 0.25 (best)'"),
+            {"source": "Log", "extract": [{"metric": "auc", "line": "[<step>/<*>] valid_1 auc : <value>"}]},
+            "auc",
+            0.25,
+            id="a line of its own form",
+        ),
     ],
 )
 async def test_a_source(state_directory: Path, command: list[str], metrics: Any, metric: str, want: float) -> None:

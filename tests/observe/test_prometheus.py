@@ -7,11 +7,14 @@ import time
 
 import prometheus_client
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rung.api.facts import Observation
 from rung.api.study import Extract, MetricsSpec
 from rung.observe.extract import Wanted
 from rung.observe.prometheus import PrometheusReader
+from rung.observe.quantile import histogram_quantile
 
 
 def reader(*metrics: str, counter: str | None = "epoch", **keys: str) -> PrometheusReader:
@@ -115,3 +118,125 @@ def test_a_huge_page_costs_what_reading_its_bytes_costs() -> None:
     between = time.process_time()
     assert reader().read(body) == [Observation(3, {"loss": 0.5})]
     assert time.process_time() - between < 1.0 + 20 * (between - begin)  # parsing every line takes some ten seconds
+
+
+HISTOGRAM = """# TYPE ttft_seconds histogram
+ttft_seconds_bucket{le="0.1",model="a"} 10
+ttft_seconds_bucket{le="0.2",model="a"} 30
+ttft_seconds_bucket{le="1.0",model="a"} 40
+ttft_seconds_bucket{le="+Inf",model="a"} 50
+ttft_seconds_count{model="a"} 50
+ttft_seconds_sum{model="a"} 9
+"""
+SUMMARY = 'ttft_seconds{quantile="0.5"} 0.12\nttft_seconds{quantile="0.99"} 0.7\nttft_seconds_count 50\n'
+
+
+def quantile_of(text: str, q: str, key: str = "ttft_seconds") -> tuple[list[Observation], list[str]]:
+    spec = MetricsSpec(extract=(Extract(metric="ttft", key=key, quantile=q),))
+    r = PrometheusReader(Wanted.of(spec, ("ttft",)))
+    return r.read(page(text)), list(r.sightings.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "q", "want"),
+    [
+        pytest.param(HISTOGRAM, "0.5", 0.175, id="within a bucket, in proportion"),
+        pytest.param(HISTOGRAM, "0.1", 0.05, id="in the first bucket, from 0 on"),
+        pytest.param(HISTOGRAM, "0.6", 0.2, id="at a bucket's end"),
+        pytest.param(HISTOGRAM, "0.99", 1.0, id="in the bucket without an end: its beginning"),
+        pytest.param(HISTOGRAM.replace("} 40", "} 20"), "0.59", 0.1975, id="a count that falls is lifted"),
+        pytest.param(
+            HISTOGRAM + 'ttft_seconds_bucket{le="0.1",model="b"} 50\nttft_seconds_bucket{le="+Inf",model="b"} 50\n',
+            "0.5",
+            0.1 * 50 / 60,
+            id="several series together",
+        ),
+        pytest.param('ttft_seconds_bucket{le="0"} 5\nttft_seconds_bucket{le="+Inf"} 9\n', "0.2", 0.0, id="not above 0"),
+        pytest.param(SUMMARY, "0.99", 0.7, id="a summary says it itself"),
+        pytest.param(SUMMARY, "0.990", 0.7, id="the same number in other words"),
+        pytest.param("ttft 0.3\n", "0.99", 0.3, id="a gauge of the metric's own name"),
+    ],
+)
+def test_a_quantile_is_that_of_promql(text: str, q: str, want: float) -> None:
+    [observation], problems = quantile_of(text, q)
+    assert observation.values["ttft"] == pytest.approx(want, rel=1e-12)
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param(HISTOGRAM.replace("+Inf", "5"), None, id="no bucket without an end"),
+        pytest.param('ttft_seconds_bucket{le="+Inf"} 9\n', None, id="a single bucket"),
+        pytest.param(
+            'ttft_seconds_bucket{le="1"} 0\nttft_seconds_bucket{le="+Inf"} 0\n', None, id="nothing observed yet"
+        ),
+        pytest.param('ttft_seconds_bucket{le="x"} 3\nttft_seconds_bucket{} 0\n', None, id="bounds that are none"),
+        pytest.param(
+            'ttft_seconds_bucket{le="1"} NaN\nttft_seconds_bucket{le="+Inf"} NaN\n', None, id="counts that are none"
+        ),
+        pytest.param(SUMMARY, "neither buckets nor this quantile of ttft_seconds", id="a summary without it"),
+        pytest.param("ttft_seconds 3\n", "neither buckets nor this quantile of ttft_seconds", id="a gauge"),
+        pytest.param(
+            'ttft_seconds{quantile="0.9",a="1"} 3\nttft_seconds{quantile="0.9",a="2"} 4\n',
+            "the page has 2 summaries; name one by its labels",
+            id="several summaries",
+        ),
+        pytest.param("ttft_second 3\n", None, id="another name"),
+    ],
+)
+def test_a_quantile_that_is_not_there_is_not_made_up(text: str, problem: str | None) -> None:
+    found, problems = quantile_of(text, "0.9")
+    assert found == []
+    assert (problem in problems[0]) if problem else (problems == [])
+
+
+def test_labels_choose_among_histograms() -> None:
+    text = HISTOGRAM + HISTOGRAM.replace('model="a"', 'model="b"').replace("} 10\n", "} 50\n")
+    [observation], _ = quantile_of(text, "0.5", 'ttft_seconds{model="a"}')
+    assert observation.values == {"ttft": pytest.approx(0.175)}
+
+
+def test_two_quantiles_of_one_histogram_are_two_metrics() -> None:
+    spec = MetricsSpec(
+        extract=(
+            Extract(metric="p50", key="ttft_seconds", quantile="0.5"),
+            Extract(metric="p99", key="ttft_seconds", quantile="0.99"),
+        )
+    )
+    [observation] = PrometheusReader(Wanted.of(spec, ("p50", "p99"))).read(page(HISTOGRAM))
+    assert observation.values == {"p50": pytest.approx(0.175), "p99": 1.0}
+
+
+def test_a_real_histogram_is_understood() -> None:
+    registry = prometheus_client.CollectorRegistry()
+    histogram = prometheus_client.Histogram("ttft_seconds", "t", ["model"], registry=registry, buckets=(1, 2, 4))
+    for value in (0.5, 1.5, 1.5, 3.0):
+        histogram.labels(model="a").observe(value)
+    [observation], _ = quantile_of(prometheus_client.generate_latest(registry).decode(), "0.5")
+    assert observation.values == {"ttft": pytest.approx(1.5)}
+
+
+BUCKETS = st.lists(
+    st.tuples(st.floats(-1e3, 1e3), st.integers(0, 9)), min_size=1, max_size=8, unique_by=lambda bucket: bucket[0]
+)
+
+
+@given(BUCKETS, st.integers(0, 9), st.floats(0.01, 0.98), st.floats(0.001, 0.01))
+def test_a_quantile_lies_in_its_bucket_and_grows_with_q(
+    inside: list[tuple[float, int]], beyond: int, q: float, more: float
+) -> None:
+    total, buckets = 0, {}
+    for bound, count in sorted(inside):
+        total += count
+        buckets[bound] = float(total)
+    buckets[math.inf] = float(total + beyond)
+    value, later = histogram_quantile(q, buckets), histogram_quantile(q + more, buckets)
+    if total + beyond == 0:
+        assert math.isnan(value)
+        return
+    finite = sorted(buckets)[:-1]
+    assert min(0.0, finite[0]) <= value <= max(finite)
+    assert value <= later + 1e-9
+    below = max((count for bound, count in buckets.items() if bound < value), default=0.0)
+    assert below <= q * (total + beyond) * (1 + 1e-12)  # fewer lie below its bucket than the rank

@@ -88,11 +88,6 @@ def _reading(spec: StudySpec) -> Iterator[tuple[str, str]]:
     metrics = spec.metrics
     if metrics.source not in SOURCES:
         yield "spec.metrics.source", _later("print the metrics, and use source Log", metrics.source)
-    for i, extract in enumerate(metrics.extract):
-        if extract.line is not None:
-            yield f"spec.metrics.extract[{i}].line", _later("use key, and print name=value or JSON")
-        if extract.quantile is not None:
-            yield f"spec.metrics.extract[{i}].quantile", _later("leave it out, and export the quantile as a gauge")
 
 
 def _running(spec: StudySpec) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -41,10 +42,12 @@ class Extract(ApiModel):
     line: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
         default=None,
         description="A log line as literal text, with <value> for the number, <step> for the step and <*> for anything: "
-        '"valid_1 auc : <value>".',
+        '"valid_1 auc : <value>". In a log the metric is then read from such lines alone; other sources say it by its name.',
     )
     quantile: Decimal | None = Field(
-        default=None, description="Of a Prometheus histogram or summary named by key: above 0 and below 1."
+        default=None,
+        description="Of the Prometheus histogram or summary that key names: above 0 and below 1. A histogram's is "
+        "interpolated as histogram_quantile does it, over the whole life of the program.",
     )
 
     @rule(
@@ -58,15 +61,31 @@ class Extract(ApiModel):
         return f"extract of {self.metric}: give exactly one of key and line"
 
     @rule(
-        "!has(self.line) || self.line.contains('<value>')",
-        "line must contain <value>",
-        says="'extract of %s: line must contain <value> where the number stands'.format([self.metric])",
+        "!has(self.line) || (self.line.split('<value>').size() == 2 && self.line.split('<step>').size() <= 2)",
+        "line must contain <value> once, and <step> at most once",
+        says="'extract of %s: line must contain <value> once, where the number stands, and <step> at most once'"
+        ".format([self.metric])",
         at=".line",
     )
     def _has_value(self) -> str | None:
-        if self.line is None or "<value>" in self.line:
+        if self.line is None or (self.line.count("<value>") == 1 and self.line.count("<step>") <= 1):
             return None
-        return f"extract of {self.metric}: line must contain <value> where the number stands"
+        return f"extract of {self.metric}: line must contain <value> once, where the number stands, and <step> at most once"
+
+    @rule(
+        "!has(self.line) || !self.line.matches('([0-9.]|<value>|<step>)(<value>|<step>)')",
+        "no digit, full stop or other number may stand right before <value> or <step>",
+        says="'extract of %s: no digit, full stop or other number may stand right before <value> or <step>: it would be a "
+        "part of that number'.format([self.metric])",
+        at=".line",
+    )
+    def _numbers_apart(self) -> str | None:
+        if self.line is None or not re.search("([0-9.]|<value>|<step>)(<value>|<step>)", self.line):
+            return None
+        return (
+            f"extract of {self.metric}: no digit, full stop or other number may stand right before <value> or <step>: "
+            "it would be a part of that number"
+        )
 
     @rule(
         "!has(self.quantile) || (has(self.key) && double(self.quantile) > 0.0 && double(self.quantile) < 1.0)",

@@ -1,10 +1,12 @@
 """What a study wants to read from its trials, and what was seen instead.
 
-`Wanted` is shared by every parser. It maps what a *source* calls a number (its key: a JSON key, a name on a log line, a
-Prometheus series with labels) to what the *study* calls it (the metric). `metrics.extract[].key` sets a key; a metric
-without one is its own key. A report's step stands under the resource counter's name, or, in a program that never says
-that name, under `step`, the word of the SDK and of most loggers. `epoch` is no synonym: a study that counts batches
-would take every epoch's summary for batch 1, 2, 3.
+`Wanted` is shared by every parser. It maps what a *source* calls a number (its key: a JSON key, a name on a log line,
+a Prometheus series with labels) to what the *study* calls it (the metric). `metrics.extract[].key` sets a key; a
+metric without one is its own key. With `line` a log says the metric on such lines alone, while a source without lines
+says it by its name; a `quantile` is known to Prometheus pages alone, and elsewhere goes by its metric's name. A
+report's step stands under the resource counter's name, or, in a program that never says that name, under `step`, the
+word of the SDK and of most loggers. `epoch` is no synonym: a study that counts batches would take every epoch's
+summary for batch 1, 2, 3.
 
 `Sightings` is the bounded memory behind the reason `MetricMissing`: which numeric names went by, the last lines, what
 was wrong.
@@ -18,6 +20,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+
+from rung.api.scalars import number
+from rung.observe.template import LineTemplate
 
 if TYPE_CHECKING:
     from rung.api.study import MetricsSpec
@@ -42,16 +47,20 @@ _WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
 class Wanted:
     """Which numbers a study reads, and under which keys a source may say them.
 
-    names     metrics, in the study's words
-    counter   the resource counter; None: steps are only counted
-    keys      a source's key -> the metrics that it feeds; sorted, so that equal studies read equally
-    steps     keys of the step, the counter's own first
+    names      metrics, in the study's words
+    counter    the resource counter; None: steps are only counted
+    keys       a source's key -> the metrics that it feeds; sorted, so that equal studies read equally
+    steps      keys of the step, the counter's own first
+    lines      metric (or counter) -> the lines of a log on which alone it stands
+    quantiles  key -> (series, q), for keys that mean a quantile of a Prometheus histogram or summary
     """
 
     names: frozenset[str]
     counter: str | None
     keys: Mapping[str, tuple[str, ...]]
     steps: tuple[str, ...]
+    lines: Mapping[str, LineTemplate] = field(default_factory=dict)
+    quantiles: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     @staticmethod
     def of(spec: MetricsSpec | None, metrics: Iterable[str], counter: str | None = None) -> Wanted:
@@ -59,17 +68,25 @@ class Wanted:
 
         `spec.record` is added. `counter` is `scheduler.resource.metric`, or None without a resource.
         """
-        extracted = {e.metric: e.key for e in spec.extract if e.key} if spec else {}
+        extracts = spec.extract if spec else ()
+        extracted = {e.metric: e.key for e in extracts if e.key is not None and e.quantile is None}
+        quantiles: dict[str, tuple[str, float]] = {}
+        for e in extracts:
+            if e.key is not None and e.quantile is not None:
+                extracted[e.metric] = key = f"{e.key} quantile {e.quantile}"
+                quantiles[key] = (e.key, number(e.quantile))
         names = frozenset(metrics) | frozenset(spec.record if spec else ())
         keys: dict[str, tuple[str, ...]] = {}
         for metric in sorted(names):
             key = extracted.get(metric, metric)
             keys[key] = (*keys.get(key, ()), metric)
-            if "{" in key:  # a Prometheus series; where there are no labels the metric has its own name
+            if "{" in key or key in quantiles:  # of Prometheus alone; other sources say the metric's own name
                 keys[metric] = (*keys.get(metric, ()), metric)
         own = extracted.get(counter, counter) if counter else None
         steps = (own, STEP) if own and own != STEP else (STEP,)
-        return Wanted(names, counter, keys, steps)
+        read = names | {counter} if counter else names
+        lines = {e.metric: LineTemplate.of(e.line) for e in extracts if e.line is not None and e.metric in read}
+        return Wanted(names, counter, keys, steps, lines, quantiles)
 
     def pick(self, numbers: Mapping[str, float]) -> dict[str, float]:
         """The wanted ones of `numbers` (by key), under the study's names."""

@@ -50,7 +50,7 @@ class LineForms:
         self._odd = [
             (key, re.compile(rf"(?<!\w){re.escape(key)}\s*+[=:]\s*+({_NUMBER}){_ENDS}"))
             for key in wanted.keys
-            if not _PLAIN_NAME.fullmatch(key)
+            if not _PLAIN_NAME.fullmatch(key) and key not in wanted.quantiles
         ]
         self._counter = wanted.steps[0]
         self._counter_word = self._counter.lower()

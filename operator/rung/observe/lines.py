@@ -3,9 +3,9 @@
 A chunk may end anywhere: the half line is kept for the next one. A line above 64 KiB is skipped whole (and said so
 once); bytes that are no UTF-8 become U+FFFD; colours are taken off. A carriage return overwrites what stood before it
 on a terminal, so of a progress bar's many states only the last counts, except that an earlier state which names the
-counter is a report of its own. The forms of a line stand in `rung.observe.forms`; which step a report without the
-counter belongs to, in `StepCounter`. A JSON line may also hold `"outputs": {"model": "s3://…"}` (text, no number) and
-`"checkpoint_step": 9`.
+counter is a report of its own. The forms of a line stand in `rung.observe.forms`, a user's own ones in
+`rung.observe.template`; which step a report without the counter belongs to, in `StepCounter`. A JSON line may also
+hold `"outputs": {"model": "s3://…"}` (text, no number) and `"checkpoint_step": 9`.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class LineReader:
         if not text:
             return
         numbers, document = self._forms.read(text)
+        described = self._described(text, numbers) if self._wanted.lines else {}
         said = self._steps.said(numbers) if numbers else None
         if overwritten and said is None:
             return
@@ -109,11 +110,13 @@ class LineReader:
             self.sightings.line(text)
         if document:
             self.sightings.output(document.get("outputs"))
-        if not numbers:
+        if not numbers and not described:
             return
         self.sightings.saw(numbers)
         self.sightings.checkpoint(numbers.get(CHECKPOINT_STEP))
         values = self._wanted.pick(numbers)
+        if self._wanted.lines:
+            values = {name: value for name, value in values.items() if name not in self._wanted.lines} | described
         try:
             step = self._steps.place(said, values)
         except ValueError as error:
@@ -124,6 +127,26 @@ class LineReader:
         self.reports += 1
         if values:
             found.append(Observation(step, values))
+
+    def _described(self, text: str, numbers: dict[str, float]) -> dict[str, float]:
+        """The values on lines that the user has described; the step that they say is put in place in `numbers`."""
+        lines, counter = self._wanted.lines, self._wanted.counter
+        if counter in lines:  # said on such lines alone
+            for key in self._wanted.steps:
+                numbers.pop(key, None)
+        single_blanks = " ".join(text.split())
+        values: dict[str, float] = {}
+        for metric, line in lines.items():
+            found = line.read(single_blanks)
+            if found is None:
+                continue
+            if metric == counter:
+                numbers[self._wanted.steps[0]] = found.value
+                continue
+            values[metric] = found.value
+            if found.step is not None:
+                numbers[self._wanted.steps[0]] = found.step
+        return values
 
     def _too_long(self) -> None:
         self.sightings.problem(f"a line of the log above {LINE_BYTES // 1024} KiB was skipped")

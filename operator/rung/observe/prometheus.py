@@ -3,7 +3,9 @@
 Only lines whose series is wanted reach `prometheus_client.parser`; they are found by substring search, so a page of a
 million series costs what reading its bytes costs. A wanted key is a series name, or a name with labels
 (`loss{split="val"}`), which matches every series that has at least these labels. A bare name prefers the series without
-labels; several labelled ones are ambiguous and give no value, only the problem, with their names.
+labels; several labelled ones are ambiguous and give no value, only the problem, with their names. A quantile of a
+histogram is interpolated in `rung.observe.quantile`, over the buckets of all matching series together; a summary says
+its quantiles itself.
 
 The page is a state, not a log. Three rules follow:
 - The counter's series (or `<counter>_total`, or `step`) gives the step. If the study has a counter and the page has
@@ -20,6 +22,7 @@ read too).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,8 +32,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rung.api.facts import Observation
 from rung.observe.extract import CHECKPOINT_STEP, NAMES_KEPT, Sightings, Wanted, is_step
+from rung.observe.quantile import histogram_quantile
 
 SERIES: Final = 64  # parsed per wanted key: one would do, a few more name the ambiguity
+BUCKETS: Final = 1024  # parsed per wanted quantile: a histogram has some ten to fifty, for each of a few label sets
 LINE_BYTES: Final = 4096  # of one series; Prometheus' own limits on labels stay far below
 SCANNED: Final = 2000  # lines looked at for the names of a page that lacks a wanted one
 PARSER_ERRORS: Final = (
@@ -74,7 +79,9 @@ class PrometheusReader:
     def __init__(self, wanted: Wanted, sightings: Sightings | None = None) -> None:
         self.sightings = sightings if sightings is not None else Sightings()
         self._wanted = wanted
-        self._selectors = {key: _selector(key) for key in (*wanted.keys, *wanted.steps, CHECKPOINT_STEP)}
+        plain = (key for key in wanted.keys if key not in wanted.quantiles)
+        self._selectors = {key: _selector(key) for key in (*plain, *wanted.steps, CHECKPOINT_STEP)}
+        self._quantiles = {key: (*_selector(series), q) for key, (series, q) in wanted.quantiles.items()}
         own = wanted.steps[0]
         self._step_keys = (own, f"{own}_total", *wanted.steps[1:])
         self._selectors[f"{own}_total"] = _selector(f"{own}_total")
@@ -87,8 +94,9 @@ class PrometheusReader:
         page = b"\n" + body.replace(b"\r\n", b"\n")
         numbers: dict[str, float] = {}
         for key in self._wanted.keys:
-            value = self._value(page, key)
-            if value is not None and (value or key in self._set):
+            quantile = key in self._quantiles  # known only once something was observed: its 0 is one
+            value = self._quantile(page, key) if quantile else self._value(page, key)
+            if value is not None and (value or quantile or key in self._set):
                 self._set.add(key)
                 numbers[key] = value
         values = self._wanted.pick(numbers)
@@ -121,11 +129,37 @@ class PrometheusReader:
             self._counted += 1
         return self._counted
 
+    def _quantile(self, page: bytes, key: str) -> float | None:
+        """None while nothing was observed: a quantile of nothing is no fact about the trial."""
+        name, labels, q = self._quantiles[key]
+        if not name:
+            return None
+        buckets: dict[float, float] = {}
+        for series in self._series(page, f"{name}_bucket", labels, BUCKETS):
+            bound = _number(series.labels.get("le", ""))
+            if not math.isnan(bound):
+                buckets[bound] = buckets.get(bound, 0.0) + series.value
+        if buckets:
+            value = histogram_quantile(q, buckets)
+            return None if math.isnan(value) else value
+        said = [s for s in self._series(page, name, labels, BUCKETS) if _number(s.labels.get("quantile", "")) == q]
+        if len(said) == 1:
+            return None if math.isnan(said[0].value) else said[0].value
+        if said:
+            self.sightings.problem(f"{key} is ambiguous: the page has {len(said)} summaries; name one by its labels")
+        elif self._series(page, name, labels, 1) or self._series(page, f"{name}_count", labels, 1):
+            self.sightings.problem(f"{key}: the page has neither buckets nor this quantile of {name}")
+        return None
+
+    def _series(self, page: bytes, name: str, labels: Mapping[str, str], limit: int) -> list[Series]:
+        lines = _lines(page, name, labels, limit)
+        return [s for s in parse_series(lines) if s.name == name and _has(s, labels)]
+
     def _value(self, page: bytes, key: str) -> float | None:
         name, labels = self._selectors[key]
         if not name:
             return None
-        found = [s for s in parse_series(_lines(page, name, labels)) if s.name == name and _has(s, labels)]
+        found = self._series(page, name, labels, SERIES)
         exact = [s for s in found if s.labels == labels] or found
         if len(exact) > 1 and len({str(s) for s in exact}) > 1:
             some = ", ".join(str(s) for s in exact[:3]) + (", …" if len(exact) > 3 else "")
@@ -138,6 +172,14 @@ def _has(series: Series, labels: Mapping[str, str]) -> bool:
     return all(series.labels.get(key) == value for key, value in labels.items())
 
 
+def _number(text: str) -> float:
+    """A label's number; NaN if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _selector(key: str) -> tuple[str, Mapping[str, str]]:
     """Name and labels of a key; an empty name if it can be no series."""
     for series in parse_series(f"{key} 1" if "{" in key or _NAME.fullmatch(key.encode(errors="replace")) else ""):
@@ -146,15 +188,15 @@ def _selector(key: str) -> tuple[str, Mapping[str, str]]:
     return (key, {}) if not any(c in key for c in '{}"\\\n') else ("", {})
 
 
-def _lines(page: bytes, name: str, labels: Mapping[str, str]) -> str:
-    """The page's lines that may be of that series, at most SERIES of them."""
+def _lines(page: bytes, name: str, labels: Mapping[str, str], limit: int) -> str:
+    """The page's lines that may be of that series, at most `limit` of them."""
     said = name.encode(errors="replace")
     needles = [_escaped(value) for value in labels.values()]
     found: list[bytes] = []
     starts = (b"\n" + said,) if _NAME.fullmatch(said) else ()
     for start in (*starts, b'\n{"' + said + b'"'):
         at = page.find(start)
-        while at >= 0 and len(found) < SERIES:
+        while at >= 0 and len(found) < limit:
             end = page.find(b"\n", at + 1)
             end = len(page) if end < 0 else end
             after = page[at + len(start) : at + len(start) + 1]
