@@ -28,7 +28,7 @@ from tests.cluster.waiting import wait_until
 
 KILLS = 20
 SEED = 3
-CHANGES_BETWEEN_KILLS = (2, 20)  # of Trials, Jobs and pods: a life ends amid writes, however fast the machine is
+CHANGES_BETWEEN_KILLS = (2, 16)  # of Trials, Jobs and pods: a life ends amid writes, however fast the machine is
 JITTER_SECONDS = 0.1
 PARALLELISM = 3
 SWEEP_SECONDS = 60.0
@@ -36,12 +36,12 @@ LULL_SECONDS = 30.0  # without a change, while there is work to do
 
 
 def halving() -> Document:
-    """Two cohorts of nine trials over the rungs 1, 3 and 9."""
+    """Three cohorts of nine trials over the rungs 1, 3 and 9."""
     return study(
         "halving",
         toy("--noise=0.02", sleep=0.1),
         scheduler=rungs_of("SuccessiveHalving", 1, 9),
-        limits={"trials": 18, "parallelism": PARALLELISM},
+        limits={"trials": 27, "parallelism": PARALLELISM},
         seed=11,
     )
 
@@ -52,7 +52,7 @@ def asha() -> Document:
         "asha",
         toy("--noise=0.02", sleep=0.1),
         scheduler=rungs_of("ASHA", 1, 9),
-        limits={"trials": 30, "parallelism": PARALLELISM},
+        limits={"trials": 40, "parallelism": PARALLELISM},
         seed=12,
     )
 

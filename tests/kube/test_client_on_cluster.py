@@ -67,10 +67,13 @@ async def test_a_list_has_what_the_selectors_say_page_by_page(kube: Kube, namesp
 
 @pytest.mark.usefixtures("crds")
 async def test_a_status_is_written_only_over_the_version_that_was_read(kube: Kube, namespace: str) -> None:
-    first = await kube.create("studies", namespace, a_study())
+    await kube.create("studies", namespace, a_study())
+    first = await kube.get("studies", namespace, "s")
     first["status"] = {"state": "Running"}
-    second = await kube.replace_status("studies", namespace, "s", first)
+    written = await kube.replace_status("studies", namespace, "s", first)
+    second = await kube.get("studies", namespace, "s")
     assert second["status"]["state"] == "Running"
+    assert written["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
     with pytest.raises(errors.Conflict):
         await kube.replace_status("studies", namespace, "s", {**first, "status": {"state": "Stale"}})
     del second["metadata"]["resourceVersion"]
@@ -80,7 +83,8 @@ async def test_a_status_is_written_only_over_the_version_that_was_read(kube: Kub
 
 @pytest.mark.usefixtures("crds")
 async def test_a_status_for_a_namesake_is_refused(kube: Kube, namespace: str) -> None:
-    old = await kube.create("studies", namespace, a_study())
+    await kube.create("studies", namespace, a_study())
+    old = await kube.get("studies", namespace, "s")
     await kube.delete("studies", namespace, "s", uid=old["metadata"]["uid"])
     await kube.create("studies", namespace, a_study())
     with pytest.raises(errors.Conflict):

@@ -88,9 +88,9 @@ class Access:
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    def new_session(self) -> aiohttp.ClientSession:
+    def new_session(self, watches_accept: str | None = None) -> aiohttp.ClientSession:
         """A session that authorises each request and checks the server's certificate by the name that the kubeconfig
-        gives.
+        gives. `watches_accept` is the form in which it asks for the objects of a watch.
         """
 
         async def ours(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -99,6 +99,8 @@ class Access:
                 request.headers["Authorization"] = token
             if self.configuration.tls_server_name:
                 request.server_hostname = self.configuration.tls_server_name
+            if watches_accept is not None and request.url.query.get("watch") == "true":
+                request.headers["Accept"] = watches_accept
             return await handler(request)
 
         context = self.ssl_context()

@@ -37,6 +37,14 @@ PAGE = 500  # client-go's default
 WRITE_RATE = 50.0  # per second: about what a control plane on two cores sustains
 BURST_SECONDS = 2.0  # writes that may be sent at once, in seconds of the rate: a study's whole first batch
 
+JSON = "application/json, */*"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
+"""What a writer has sent need not come back, and a trigger is a name: most of a pod, and of the time to read it, is the
+rest. What has no metadata (the list of kinds) comes as it is.
+"""
+LENIENT = {"fieldValidation": "Ignore"}
+"""The operator's own documents are checked where they are made; Jobs by a strict dry run when a study is accepted."""
+
 _PREFIX = {
     "studies": "/apis/rung.dev/v1alpha1",
     "trials": "/apis/rung.dev/v1alpha1",
@@ -145,8 +153,8 @@ class Kube:
                 return items
 
     async def create(self, resource: str, namespace: str, document: Mapping[str, Any]) -> Document:
-        """Raises AlreadyExists if the name is taken."""
-        return (await self._send("POST", resource, namespace, body=document)).document
+        """The object's kind and metadata, as made. Raises AlreadyExists if the name is taken."""
+        return (await self._send("POST", resource, namespace, body=document, query=LENIENT, accept=METADATA)).document
 
     async def dry_run_job(self, namespace: str, document: Mapping[str, Any]) -> tuple[str, ...]:
         """What the server would say of the Job: its warnings. Raises Invalid for unknown fields too."""
@@ -158,8 +166,13 @@ class Kube:
         return (await self._send("PUT", resource, namespace, name, body=document)).document
 
     async def replace_status(self, resource: str, namespace: str, name: str, document: Mapping[str, Any]) -> Document:
-        """PUT of the status. Never without a resourceVersion: the server refuses that, and so a namesake is safe."""
-        return (await self._send("PUT", resource, namespace, name, "status", body=document)).document
+        """PUT of the status; answers kind and metadata. Never without a resourceVersion: the server refuses that, and
+        so a namesake is safe.
+        """
+        answer = await self._send(
+            "PUT", resource, namespace, name, "status", body=document, query=LENIENT, accept=METADATA
+        )
+        return answer.document
 
     async def patch(self, resource: str, namespace: str, name: str, change: Mapping[str, Any]) -> Document:
         """A JSON merge patch. With `metadata.uid` in it a namesake is a Conflict."""
@@ -237,6 +250,7 @@ class Kube:
         query: Mapping[str, str | None] | None = None,
         seconds: float | None = None,
         verb: str | None = None,
+        accept: str = JSON,
     ) -> Answer:
         if method != "GET" and resource not in _UNTHROTTLED:
             await self._bucket.take()
@@ -250,6 +264,7 @@ class Kube:
             query=query,
             seconds=seconds,
             verb=verb or _VERB[method],
+            accept=accept,
         )
         try:
             document: Document = json.loads(content)
@@ -281,6 +296,7 @@ class Kube:
         seconds: float | None = None,
         verb: str,
         path: str | None = None,
+        accept: str = JSON,
     ) -> tuple[RESTResponse, bytes]:
         """One request and its answer, tried once more with fresh credentials after a 401. Raises the error of any other
         status.
@@ -289,7 +305,7 @@ class Kube:
         whole = f"{resource}/{subresource}" if subresource else resource
         place = (verb, whole, namespace, name)
         for last in (False, True):
-            response, content = await self._once(method, url, body, seconds or self._deadlines.request, place)
+            response, content = await self._once(method, url, body, accept, seconds or self._deadlines.request, place)
             if response.status < 300:
                 return response, content
             error = error_of(
@@ -314,13 +330,14 @@ class Kube:
         method: str,
         url: str,
         body: Mapping[str, Any] | None,
+        accept: str,
         seconds: float,
         place: tuple[str, str, str | None, str | None],
     ) -> tuple[RESTResponse, bytes]:
         """One request. Raises ClusterUnavailable where no whole answer comes within `seconds`."""
         verb, resource, namespace, name = place
         headers = {
-            "Accept": "application/json, */*",
+            "Accept": accept,
             # As the control plane's own clients do: inside a cluster compressing costs more than it saves
             "Accept-Encoding": "identity",
             "User-Agent": f"rung/{__version__}",

@@ -217,7 +217,8 @@ class Elector:
         wall = self._wall().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         document = taken(lease, self._name, self._namespace, self.identity, self._timing.duration, wall)
         if lease is None:
-            self._lease = await self._kube.create("leases", self._namespace, document)
+            made = await self._kube.create("leases", self._namespace, document)
+            self._lease = {**document, "metadata": made["metadata"]}
         else:
             self._lease = await self._kube.replace("leases", self._namespace, self._name, document)
 

@@ -29,7 +29,7 @@ import kopf
 from rung.api.names import API_VERSION, GROUP, STUDY_LABEL, VERSION
 from rung.api.study import StudyKey
 from rung.kube.access import Access
-from rung.kube.client import Kube
+from rung.kube.client import METADATA, Kube
 from rung.kube.errors import KubeError
 
 log = logging.getLogger("rung.triggers")
@@ -108,7 +108,7 @@ class Triggers:
         """One life of kopf: raises what ended it."""
         here = asyncio.get_running_loop()
         ended: asyncio.Future[BaseException | None] = here.create_future()
-        thread = _KopfThread(self._access, self._namespaces, self._tell(here), self._end(here, ended))
+        thread = _KopfThread(self._access, self._namespaces, _Handover(here, self._on_change), self._end(here, ended))
         thread.start()
         try:
             error = await asyncio.shield(ended)
@@ -119,13 +119,6 @@ class Triggers:
                     await asyncio.shield(ended)
         if error is not None:
             raise error
-
-    def _tell(self, here: asyncio.AbstractEventLoop) -> OnChange:
-        def tell(key: StudyKey) -> None:
-            with contextlib.suppress(RuntimeError):  # the operator's loop has closed: nobody is left to be told
-                here.call_soon_threadsafe(self._on_change, key)
-
-        return tell
 
     @staticmethod
     def _end(
@@ -140,6 +133,32 @@ class Triggers:
                 here.call_soon_threadsafe(settle, error)
 
         return end
+
+
+class _Handover:
+    """Carries keys from kopf's thread to the operator's loop, which is woken once for all that have come meanwhile: a
+    wake-up for each event would cost more than the event.
+    """
+
+    def __init__(self, here: asyncio.AbstractEventLoop, on_change: OnChange) -> None:
+        self._here = here
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._keys: set[StudyKey] = set()
+
+    def __call__(self, key: StudyKey) -> None:
+        with self._lock:
+            wake = not self._keys
+            self._keys.add(key)
+        if wake:
+            with contextlib.suppress(RuntimeError):  # the operator's loop has closed: nobody is left to be told
+                self._here.call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            keys, self._keys = self._keys, set()
+        for key in keys:
+            self._on_change(key)
 
 
 class _KopfThread(threading.Thread):
@@ -220,7 +239,7 @@ def _registry(access: Access, tell: OnChange) -> kopf.OperatorRegistry:
         if logins:  # the server refused what we had
             await access.renew()
         logins += 1
-        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.new_session())
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.new_session(METADATA))
 
     async def study_changed(namespace: str | None, name: str | None, **_: Any) -> None:
         tell(StudyKey(namespace or "default", name or ""))
