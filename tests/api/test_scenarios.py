@@ -13,7 +13,6 @@ from tests.api.studies import scenarios
 STUDIES = "spec.warmStart.studies"
 TO_COME: dict[str, tuple[str, ...]] = {
     "k01_cmaes_ipop": ("spec.sampler.type", "spec.sampler.cmaes"),
-    "k03_hyperband_from_scratch": ("spec.scheduler.mode",),
     "k04_simple_pbt": ("spec.scheduler.type", "spec.scheduler.pbt"),
     "k07_median_stop_json_file": ("spec.metrics.source",),
     "k08_tfjob_tensorboard": ("spec.metrics.source", "spec.trial.manifest", "spec.trial.pods"),
@@ -40,8 +39,6 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "s03_bayesian_one_by_one": ("spec.sampler.type",),
     "s05_openbox_two_objectives": ("spec.sampler.type", STUDIES),
     "s07a_halving_with_checkpoints": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),
-    "s07b_hyperband_on_data": ("spec.scheduler.mode",),
-    "s07c_halving_on_model_size": ("spec.scheduler.mode",),
     "s08_top_performers_first": (STUDIES,),
     "s09_architecture_search": ("spec.sampler.type",),
     "s10_darts": ("spec.repeats",),

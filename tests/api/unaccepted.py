@@ -27,7 +27,6 @@ CYCLE = [
     {**LR, "name": "b", "when": [{"parameter": "c"}]},
     {**LR, "name": "c", "when": [{"parameter": "a"}]},
 ]
-RESTART = {"type": "Hyperband", "mode": "Restart", "resource": {"min": 1, "max": 9}}
 POPULATION = {"type": "PBT", "resource": EPOCHS, "pbt": {"population": 4}}
 
 CASES: tuple[Case, ...] = (
@@ -278,7 +277,6 @@ CASES: tuple[Case, ...] = (
         study(scheduler={**ASHA, "mode": "Promote"}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),
         "spec.scheduler.mode",
     ),
-    later("mode Restart", study(scheduler=RESTART), "spec.scheduler.mode"),
     later("repeats", study(repeats={"count": 3}), "spec.repeats"),
     later(
         "a standard error",

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, MetricSummary, Observation, TrialFacts, TrialState
-from rung.brain import StudyRecord, StudyState
+from rung.brain import StudyRecord, StudyState, Trials, applied
 from rung.brain.decide import MAX_DISRUPTIONS, after_end
 from rung.brain.decisions import Conclude, Retry
 from rung.executor.body import Sight
+from rung.executor.fold import folded
 
-from .world import World, a_plan
+from .world import World, a_plan, loss
 
 TEMPLATE = {"podTemplate": {"spec": {"containers": [{"name": "t", "image": "i:1"}]}}}
 
@@ -223,3 +224,136 @@ def test_a_hole_that_a_killed_process_left_is_filled_and_a_deleted_number_is_not
     later.trials.put(world.trials[2])
     later.reconcile()
     assert later.created == [3], "the record says that 1 was given out"
+
+
+RESTART = {"type": "ASHA", "mode": "Restart", "resource": {"min": 1, "max": 9}}
+HALVING = {"type": "SuccessiveHalving", "mode": "Restart", "resource": {"min": 1, "max": 9}}
+
+
+def test_every_rung_is_a_run_of_its_own_at_its_target() -> None:
+    world = World(a_plan(scheduler=RESTART, limits={"trials": 1, "parallelism": 1}))
+    world.reconcile()
+    targets = []
+    while world.running:
+        targets.append(world.plan.attempt_target(world.trials[0]))
+        world.advance(0, 100)
+    facts = world.trials[0]
+    assert targets == [1, 3, 9]
+    assert world.started == [(0, 1), (0, 2), (0, 3)]
+    assert [(r.step, r.value) for r in facts.rungs] == [(t, loss(0, t)) for t in (1, 3, 9)]
+    assert [o.step for o in world.written[-1].curve] == [1.0, 3.0, 9.0], (
+        "whatever a run counts by itself, it stands at its rung"
+    )
+    assert (facts.state, facts.crashes, facts.disruptions, facts.lost_seconds) == (TrialState.SUCCEEDED, 0, 0, 0.0)
+    assert facts.values == {"loss": loss(0, 9)}
+    assert facts.seconds == 3.0, "the time of all three runs"
+
+
+def test_a_run_at_a_rung_is_judged_when_it_is_over_and_not_before() -> None:
+    world = World(a_plan(scheduler=RESTART, limits={"trials": 1, "parallelism": 1}))
+    world.reconcile()
+    world.advance(0, 100)
+    world.advance(0, 2)
+    assert [r.step for r in world.trials[0].rungs] == [1]
+    assert world.trials[0].step == 3.0
+    world.finish(0, AttemptEnd.CRASHED)
+    facts = world.trials[0]
+    assert (facts.state, facts.crashes, facts.lost_seconds) == (TrialState.PENDING, 1, 2.0)
+    assert facts.values == {"loss": loss(0, 1)}, "the lower rung stays"
+    world.now += 5.0
+    world.reconcile()
+    assert world.trials[0].metrics == {}, "the next run at this rung begins from nothing"
+    assert world.trials[0].step == 1.0
+
+
+def test_a_trial_at_a_synchronous_rung_waits_without_a_slot_and_goes_on_with_a_new_run() -> None:
+    world = World(a_plan(scheduler=HALVING, limits={"trials": 9, "parallelism": 2}))
+    world.reconcile()
+    while len(world.created) < 9:
+        world.advance(min(world.running), 100)
+    waiting = [f.number for f in world.trials if f.state is TrialState.WAITING]
+    assert len(waiting) == 7
+    assert not {f.number for f in world.trials.live} & set(waiting)
+    while any(n >= 7 for n in world.running) and len(world.created) == 9:
+        world.advance(max(world.running), 100)
+    going_on = {f.number for f in world.trials if not f.finished}
+    assert len(going_on) == 3, "a third of nine"
+    assert {attempt for number, attempt in world.started if number in going_on} == {1, 2}
+    assert all(f.reason == "StoppedAtRung" for f in world.trials if f.finished)
+    while world.running:
+        world.advance(min(world.running), 100)
+    assert world.outcome is not None
+    assert world.outcome.verdict.reason == "TrialsCompleted"
+    spent = world.trials.ledger(world.now)
+    assert spent.wasted == 0.0
+    assert spent.used == sum(f.seconds for f in world.trials)
+
+
+def test_a_goal_counts_at_the_last_rung_alone() -> None:
+    objective = {"metric": "loss", "direction": "Minimize", "goal": "1.5"}
+    world = World(a_plan(objectives=[objective], scheduler=RESTART, limits={"trials": 2, "parallelism": 1}))
+    world.reconcile()
+    world.advance(0, 100)
+    world.advance(0, 100)
+    assert world.trials[0].values["loss"] < 1.5
+    assert world.trials[0].state is TrialState.QUEUED, "a smaller run says nothing of the whole one"
+    world.advance(0, 1)
+    world.advance(0, 1)
+    assert world.trials[0].reason == "GoalReached"
+    assert world.outcome is not None
+    assert world.outcome.verdict.reason == "GoalReached"
+
+
+def test_a_study_that_ends_keeps_what_whole_runs_have_said() -> None:
+    world = World(a_plan(scheduler=RESTART, limits={"trials": 3, "parallelism": 3}))
+    world.reconcile()
+    world.advance(1, 100)
+    world.advance(1, 1)
+    world.plan = world.trials.plan = a_plan(scheduler=RESTART, limits={"trials": 3, "parallelism": 3}, finish=True)
+    world.reconcile()
+    assert [dict(world.trials[n].values) for n in (0, 1)] == [{}, {"loss": loss(1, 1)}]
+    assert world.trials.incumbent is not None
+    assert (world.trials.incumbent.number, world.trials.incumbent.complete, world.trials.incumbent.step) == (
+        1,
+        False,
+        1,
+    )
+
+
+def test_what_a_spent_run_says_late_does_not_stand_at_the_next_rung() -> None:
+    world = World(a_plan(scheduler=RESTART, limits={"trials": 1, "parallelism": 1}))
+    world.reconcile()
+    attempt, _ = world.running[0]
+    over = replace(attempt, phase=AttemptPhase.ENDED, ended_at=world.now, end=AttemptEnd.COMPLETED, collected=True)
+    sight = Sight(over, (Observation(1.0, {"loss": 0.5}),))
+    known = replace(world.trials[0], state=TrialState.RUNNING)
+    judged = world.decide(Trials(world.plan, [folded(world.plan, known, sight, world.now)])).decisions[0]
+    pending = applied(folded(world.plan, known, sight, world.now), judged, world.now)
+    assert (pending.state, world.plan.attempt_target(pending)) == (TrialState.PENDING, 3)
+    assert folded(world.plan, pending, sight, world.now).curve == pending.curve
+    adopted = replace(over, number=2, phase=AttemptPhase.RUNNING, ended_at=None, end=None)
+    later = folded(world.plan, pending, Sight(adopted, (Observation(1.0, {"loss": 0.4}),)), world.now)
+    assert [(o.step, o.values["loss"]) for o in later.curve] == [(1.0, 0.5), (3.0, 0.4)]
+    assert later.metrics["loss"] == MetricSummary(0.4, 0.4, 0.4, 0.4, 1, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "seconds"),
+    [
+        pytest.param({"type": "None", "resource": {"max": 9}}, 2.0, id="what a crash has cost does not count"),
+        pytest.param(RESTART, 1.0, id="of fresh runs the last one"),
+    ],
+)
+def test_a_trials_own_seconds_are_an_objective(scheduler: dict[str, Any], seconds: float) -> None:
+    objective = {"metric": "trial_seconds", "direction": "Minimize"}
+    world = World(a_plan(objectives=[objective], scheduler=scheduler, limits={"trials": 1, "parallelism": 1}))
+    world.reconcile()
+    world.advance(0, 1)
+    if world.running[0][1]:
+        world.finish(0, AttemptEnd.CRASHED)
+        world.now += 5.0
+        world.reconcile()
+        world.advance(0, 1)
+    while world.running:
+        world.advance(0, 100)
+    assert world.trials[0].values == {"trial_seconds": seconds}

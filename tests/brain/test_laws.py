@@ -20,6 +20,9 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "halving": {"type": "SuccessiveHalving", "resource": RESOURCE},
     "hyperband": {"type": "Hyperband", "resource": RESOURCE},
     "median": {"type": "MedianStop", "resource": RESOURCE},
+    "asha-restart": {"type": "ASHA", "mode": "Restart", "resource": RESOURCE},
+    "halving-restart": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
+    "hyperband-restart": {"type": "Hyperband", "mode": "Restart", "resource": RESOURCE},
 }
 
 events = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["step", "steps", "crash", "disrupt"])), max_size=60)
@@ -92,7 +95,7 @@ def test_every_study_comes_to_its_end(scheduler: str, script: list[tuple[int, st
     assert not world.trials.live
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "median"])
+@pytest.mark.parametrize("scheduler", ["asha", "median", "asha-restart"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=events)
 def test_replaying_the_records_gives_the_recorded_verdicts(scheduler: str, script: list[tuple[int, str]]) -> None:
@@ -102,7 +105,7 @@ def test_replaying_the_records_gives_the_recorded_verdicts(scheduler: str, scrip
     assert contradictions(world.plan, list(world.trials)) == []
 
 
-@pytest.mark.parametrize("scheduler", ["halving", "hyperband"])
+@pytest.mark.parametrize("scheduler", ["halving", "hyperband", "halving-restart", "hyperband-restart"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(one=events, other=events)
 def test_synchronous_verdicts_do_not_depend_on_the_order_of_arrival(
@@ -121,6 +124,19 @@ def test_synchronous_verdicts_do_not_depend_on_the_order_of_arrival(
     one_way, other_way = verdicts(first), verdicts(second)
     shared = one_way.keys() & other_way.keys()
     assert {k: one_way[k] for k in shared} == {k: other_way[k] for k in shared}
+
+
+@pytest.mark.parametrize("scheduler", ["halving", "hyperband"])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(script=events)
+def test_fresh_runs_are_judged_as_trials_that_train_on(scheduler: str, script: list[tuple[int, str]]) -> None:
+    def judged(world: World) -> dict[int, tuple[TrialState, list[tuple[int, float, Verdict]]]]:
+        return {f.number: (f.state, [(r.step, r.value, r.verdict) for r in f.rungs]) for f in world.trials}
+
+    calm = [(pick, what) for pick, what in script if what != "crash"]
+    one, other = drain(run(scheduler, [])), drain(run(f"{scheduler}-restart", calm))
+    assert judged(one) == judged(other)
+    assert one.trials.incumbent == other.trials.incumbent
 
 
 @pytest.mark.parametrize(

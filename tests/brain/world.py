@@ -87,7 +87,7 @@ class World:
     def advance(self, number: int, steps: int = 1) -> Outcome:
         """The trial reports that many more steps; at the target it ends well."""
         attempt, said = self.running[number]
-        target = self.plan.target or 3
+        target = self.plan.attempt_target(self.trials[number]) or 3
         said = min(target, said + steps)
         self.now += 1.0
         observations = tuple(Observation(float(t), {"loss": loss(number, t)}) for t in range(1, said + 1))

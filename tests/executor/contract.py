@@ -114,6 +114,7 @@ class ExecutorContract(ABC):
                 a_study(scheduler=scheduled("SuccessiveHalving")), id="SuccessiveHalving, one trial at a time"
             ),
             pytest.param(a_study(scheduler=scheduled("MedianStop")), id="MedianStop"),
+            pytest.param(a_study(scheduler=scheduled("ASHA", mode="Restart")), id="ASHA, every rung from nothing"),
             pytest.param(
                 a_study(scheduler=scheduled("ASHA"), limits={"trials": 12, "parallelism": 1, "patienceTrials": 4}),
                 id="ASHA until four trials in a row bring nothing",
@@ -126,9 +127,11 @@ class ExecutorContract(ABC):
         assert told(got.trials, order=True) == told(want.trials, order=True)
         assert got.verdict == want.verdict
 
-    @pytest.mark.parametrize("kind", ["SuccessiveHalving", "Hyperband"])
-    async def test_synchronous_rungs_decide_the_same_whatever_comes_first(self, kind: str) -> None:
-        study = a_study(scheduler=scheduled(kind), limits={"trials": 9, "parallelism": 3})
+    @pytest.mark.parametrize(
+        ("kind", "mode"), [("SuccessiveHalving", "Stop"), ("Hyperband", "Stop"), ("Hyperband", "Restart")]
+    )
+    async def test_synchronous_rungs_decide_the_same_whatever_comes_first(self, kind: str, mode: str) -> None:
+        study = a_study(scheduler=scheduled(kind, mode=mode), limits={"trials": 9, "parallelism": 3})
         want = await simulate(Plan.of(study), ReplayedCurves())
         got = await self.run(study)
         assert told(got.trials, order=False) == told(want.trials, order=False)

@@ -115,8 +115,8 @@ def test_folding_twice_equals_folding_once(points: list[tuple[int, float]], ende
     sight = Sight(
         running(ended=ended), tuple(Observation(float(s), {"loss": v}) for s, v in points), last_observed_at=NOW
     )
-    once = folded(facts, sight, NOW)
-    assert folded(once, sight, NOW) == once
+    once = folded(PLAN, facts, sight, NOW)
+    assert folded(PLAN, once, sight, NOW) == once
 
 
 @given(st.lists(finite, min_size=1, max_size=40), st.data())
@@ -142,6 +142,6 @@ def test_summaries_do_not_depend_on_how_the_news_was_cut(values: list[float], da
 def test_what_a_sight_makes_of_a_trial(
     facts: TrialFacts, sight: Sight, state: TrialState, attempt: int, end: AttemptEnd | None
 ) -> None:
-    after = folded(facts, sight, NOW)
+    after = folded(PLAN, facts, sight, NOW)
     assert (after.state, after.attempt) == (state, attempt)
     assert (after.live.end if after.live else None) == end

@@ -54,7 +54,7 @@ def launched(
     facts = TrialFacts(number=7, parameters={"lr": 0.25, "kind": "$(HOME)"}, seed=11)
     trial = trial_of(facts, plan, None, 0.0)
     folder = AttemptFolder(tmp_path / "attempts" / "7-2", 7, 2)
-    return template.launch(trial, folder, devices, port=4711, checkpoints=tmp_path / "checkpoints")
+    return template.launch(trial, folder, devices, target=plan.target, port=4711, checkpoints=tmp_path / "checkpoints")
 
 
 def test_placeholders_and_references_become_values(tmp_path: Path) -> None:

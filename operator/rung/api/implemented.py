@@ -37,7 +37,7 @@ SCHEDULERS = frozenset(
         SchedulerType.MEDIAN_STOP,
     }
 )
-MODES = frozenset({Mode.STOP})
+MODES = (Mode.STOP, Mode.RESTART)
 SOURCES = frozenset(MetricSource) - {MetricSource.FILE}
 
 
@@ -79,7 +79,7 @@ def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:
         kinds = [kind for kind in SchedulerType if kind in SCHEDULERS]
         yield "spec.scheduler.type", _later(f"use one of {', '.join(kinds)}", scheduler.type)
     if scheduler.mode is not None and scheduler.mode not in MODES:
-        yield "spec.scheduler.mode", _later(f"use {', '.join(MODES)}", scheduler.mode)
+        yield "spec.scheduler.mode", _later(f"use {' or '.join(MODES)}", scheduler.mode)
     if scheduler.pbt is not None:
         yield "spec.scheduler.pbt", _later("leave it out")
 

@@ -7,6 +7,10 @@ something to say answers alone (`again`), since what follows would rest on facts
     2. the study  goal, budget, failure: where it is over, its trials are concluded
     3. actions    attempts to end; then, while there are free slots, attempts to start and trials to create
 
+Where every rung is an attempt of its own (mode Restart), a rung is recorded once its attempt has completed; the same record
+sets the trial waiting for a verdict, without a slot, or for its next attempt. The target of an attempt follows from the
+rungs that are recorded (`Plan.attempt_target`) and is written nowhere.
+
 A rung is recorded for one trial at a time, each with the next `order`: a decision then rests on records of lower order and on
 nothing else, so every recorded decision can be computed again from what was recorded before it.
 """
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, RungRecord, TrialFacts, TrialState, Verdict
@@ -34,6 +38,7 @@ from rung.brain.decisions import (
     Wait,
     open_rungs,
 )
+from rung.brain.measure import Goal
 from rung.brain.plan import Plan
 from rung.brain.trials import Trials
 from rung.brain.verdict import StudyRecord, study_verdict
@@ -46,6 +51,9 @@ LONGEST_PAUSE_SECONDS = 60.0
 A disrupted attempt is followed by the next one at once: nothing is wrong with it."""
 
 START_GRAIN = 1.0  # Kubernetes tells starts in whole seconds: a trial may get a second more, and never less
+
+CRASHES = frozenset({AttemptEnd.CRASHED, AttemptEnd.SILENT, AttemptEnd.OUT_OF_MEMORY})
+"""Ends after which the same program may be tried again, with a pause."""
 
 MAX_DISRUPTIONS = 50
 """A trial that was disrupted this often is given up: something evicts it every time, and the cluster's time is spent."""
@@ -91,21 +99,29 @@ def judgements(plan: Plan, facts: TrialFacts, trials: Trials) -> tuple[RungRecor
     for rung, value, best in _reached(plan, facts):
         if not math.isfinite(value):
             break
-        order = trials.last_order + len(new) + 1
-        rank = plan.measure.ranking.rank
-        entry = Entry(facts.number, rung, rank(value), order, None if best is None else rank(best))
-        judgement = plan.scheduler.judge(trials.table, entry)
-        new.append(RungRecord(rung, value, order, judgement.verdict, judgement.reason, best))
-        if judgement.verdict is not Verdict.CONTINUE:
+        new.append(_judged(plan, facts, trials, rung, value, order=trials.last_order + len(new) + 1, best=best))
+        if new[-1].verdict is not Verdict.CONTINUE:
             break
     return tuple(new)
 
 
+def _judged(
+    plan: Plan, facts: TrialFacts, trials: Trials, rung: int, value: float, *, order: int, best: float | None = None
+) -> RungRecord:
+    """A value at a rung with the scheduler's verdict on it."""
+    rank = plan.measure.ranking.rank
+    entry = Entry(facts.number, rung, rank(value), order, None if best is None else rank(best))
+    judgement = plan.scheduler.judge(trials.table, entry)
+    return RungRecord(rung, value, order, judgement.verdict, judgement.reason, best)
+
+
 def _reached(plan: Plan, facts: TrialFacts) -> Iterator[tuple[int, float, float | None]]:
-    """Rungs that the trial has reached and that are not recorded, in order: (rung, value, best value so far)."""
+    """Rungs that a running trial has passed and that are not recorded, in order: (rung, value, best value so far)."""
+    if plan.rung_by_rung:
+        return  # an attempt ends at its rung (`_rung_completed`)
     recorded = {r.step for r in facts.rungs}
     furthest = facts.step
-    for rung in plan.scheduler.rungs(facts.bracket):
+    for rung in plan.rungs(facts):
         if rung in recorded:
             continue
         if furthest is None or furthest < rung:
@@ -128,13 +144,15 @@ def _records(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> lis
     found: list[Record] = []
     for facts in trials.unfinished:
         if facts.stop_requested:
-            values = plan.measure.values(facts)
+            values = _values_so_far(plan, facts)
             found.append(Conclude(facts.number, TrialState.STOPPED, "StoppedByHand", "spec.stop was set", values))
             continue
         new = judgements(plan, facts, trials)
         if new:
             return [*found, _judge(plan, facts, (*facts.rungs, *new))]
-        over = _diverged(plan, facts) or _goal_met(plan, facts) or _after_attempt(plan, facts, now)
+        over = _diverged(plan, facts) or _goal_met(plan, facts) or _after_attempt(plan, facts, trials, now)
+        if isinstance(over, Judge):
+            return [*found, over]
         if over is not None:
             found.append(over)
     return found or _settled(plan, record, trials, exhausted=False)
@@ -143,10 +161,22 @@ def _records(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> lis
 def _judge(plan: Plan, facts: TrialFacts, rungs: tuple[RungRecord, ...]) -> Judge:
     stopped = next((r for r in rungs if r.verdict is Verdict.STOP), None)
     last = stopped or rungs[-1]
+    if plan.rung_by_rung:
+        return _judged_attempt(plan, facts, rungs, last)
     if stopped is None:
         return Judge(facts.number, rungs, f"Rung{last.verdict.value}", last.reason)
     upto = plan.measure.arrival(facts, stopped.step) or stopped.step
     return Judge(facts.number, rungs, "StoppedAtRung", stopped.reason, plan.measure.values(facts, upto=upto), stop=True)
+
+
+def _judged_attempt(plan: Plan, facts: TrialFacts, rungs: tuple[RungRecord, ...], last: RungRecord) -> Judge:
+    """The word on a rung that was an attempt of its own. Its values are kept: the next attempt begins from nothing."""
+    values = _finite(facts.values if facts.state is TrialState.WAITING else plan.measure.values(facts))
+    if last.verdict is Verdict.STOP:
+        return Judge(facts.number, rungs, "StoppedAtRung", last.reason, values, stop=True)
+    on_to_the_next = last.verdict is Verdict.CONTINUE and last.step != plan.rungs(facts)[-1]
+    then = TrialState.PENDING if on_to_the_next else TrialState.WAITING
+    return Judge(facts.number, rungs, f"Rung{last.verdict.value}", last.reason, values, then=then)
 
 
 def _settled(plan: Plan, record: StudyRecord, trials: Trials, *, exhausted: bool) -> list[Record]:
@@ -203,6 +233,8 @@ def _goal_met(plan: Plan, facts: TrialFacts) -> Conclude | None:
     """The trial's figures so far meet the goal: it need not run on."""
     if not any(goal.goal is not None for goal in plan.measure.goals) or open_rungs(facts):
         return None
+    if plan.rung_by_rung and not (facts.state is TrialState.RUNNING and plan.attempt_target(facts) == plan.target):
+        return None  # what a smaller run reaches says nothing of the whole one
     values = plan.measure.values(facts)
     if not plan.measure.goal_met(values):
         return None
@@ -211,7 +243,7 @@ def _goal_met(plan: Plan, facts: TrialFacts) -> Conclude | None:
     return Conclude(facts.number, TrialState.SUCCEEDED, "GoalReached", f"{said}{at} meets the goal", values)
 
 
-def _after_attempt(plan: Plan, facts: TrialFacts, now: float) -> Record | None:
+def _after_attempt(plan: Plan, facts: TrialFacts, trials: Trials, now: float) -> Record | None:
     """What follows from an attempt that has ended or must end."""
     live = facts.live
     if live is None or live.number < facts.attempt or facts.state in {TrialState.PENDING, TrialState.WAITING}:
@@ -220,6 +252,9 @@ def _after_attempt(plan: Plan, facts: TrialFacts, now: float) -> Record | None:
         return _overdue(plan, facts, live, now)
     if not live.collected:
         return None
+    rung = plan.next_rung(facts) if plan.rung_by_rung else None
+    if rung is not None and live.end is AttemptEnd.COMPLETED:
+        return _rung_completed(plan, facts, trials, rung)
     return after_end(plan, facts, live)
 
 
@@ -284,16 +319,11 @@ def _sentence(plan: Plan, attempt: Attempt, said: str) -> str:
 
 def _completed(plan: Plan, facts: TrialFacts) -> Record:
     """The program has ended well: is there a result, and may it stand?"""
-    values = plan.measure.values(facts)
-    missing = [g.figure for g in plan.measure.goals if g.figure.name not in values]
-    if missing:
-        names = ", ".join(sorted({name for figure in missing for name in figure.inputs}))
-        message = facts.missing or f"the trial ended without reporting {names}"
-        return Conclude(facts.number, TrialState.FAILED, "MetricMissing", message, values)
-    wild = next((g.figure.name for g in plan.measure.goals if not math.isfinite(values[g.figure.name])), None)
-    if wild is not None:
-        finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        return Conclude(facts.number, TrialState.INFEASIBLE, "NotFinite", f"{wild} is {values[wild]}", finite)
+    judged = plan.rung_by_rung and facts.state is TrialState.WAITING
+    values = facts.values if judged else plan.measure.values(facts)
+    unfit = _unfit(facts, plan.measure.goals, values)
+    if unfit is not None:
+        return unfit
     waiting = open_rungs(facts)
     if waiting:
         return Wait(facts.number, f"ended; waiting for the verdict at {plan.resource_name} {waiting[0].step}")
@@ -301,9 +331,48 @@ def _completed(plan: Plan, facts: TrialFacts) -> Record:
     return Conclude(facts.number, TrialState.SUCCEEDED, "Completed", said, values)
 
 
+def _unfit(facts: TrialFacts, goals: Sequence[Goal], values: Mapping[str, float]) -> Conclude | None:
+    """The end of a trial whose program has ended well without a usable figure for each of these goals."""
+    missing = [g.figure for g in goals if g.figure.name not in values]
+    if missing:
+        names = ", ".join(sorted({name for figure in missing for name in figure.inputs}))
+        message = facts.missing or f"the trial ended without reporting {names}"
+        return Conclude(facts.number, TrialState.FAILED, "MetricMissing", message, values)
+    wild = next((g.figure.name for g in goals if not math.isfinite(values[g.figure.name])), None)
+    if wild is None:
+        return None
+    return Conclude(facts.number, TrialState.INFEASIBLE, "NotFinite", f"{wild} is {values[wild]}", _finite(values))
+
+
+def _rung_completed(plan: Plan, facts: TrialFacts, trials: Trials, rung: int) -> Record:
+    """An attempt has trained to its rung: its value there and the scheduler's verdict, unless it is no value at all.
+
+    What is ranked has to be reported at every rung, the objectives at the last one alone: a dear one may be left out before.
+    """
+    ranking = plan.measure.ranking
+    name, value = ranking.figure.name, ranking.figure.of(facts)
+    found = {} if value is None else {name: value}
+    unfit = _unfit(facts, [ranking], found)
+    if unfit is None and rung == plan.rungs(facts)[-1]:
+        unfit = _unfit(facts, plan.measure.goals, plan.measure.values(facts))
+    if unfit is not None:
+        return unfit
+    record = _judged(plan, facts, trials, rung, found[name], order=trials.last_order + 1)
+    return _judge(plan, facts, (*facts.rungs, record))
+
+
+def _values_so_far(plan: Plan, facts: TrialFacts) -> Mapping[str, float]:
+    """What a trial has that ends before its time. Of an attempt from nothing only the whole counts."""
+    return facts.values if plan.rung_by_rung else _finite(plan.measure.values(facts))
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
 def _ended_with(plan: Plan, facts: TrialFacts, verdict: StudyVerdict) -> Conclude:
-    values = {name: value for name, value in plan.measure.values(facts).items() if math.isfinite(value)}
-    if facts.state is TrialState.WAITING:
+    values = _values_so_far(plan, facts)
+    if facts.state is TrialState.WAITING and not plan.rung_by_rung:
         return Conclude(facts.number, TrialState.SUCCEEDED, "Completed", "ended well before its study did", values)
     return Conclude(facts.number, TrialState.STOPPED, "StudyEnded", f"the study has ended: {verdict.reason}", values)
 
@@ -331,7 +400,7 @@ def _starts(plan: Plan, record: StudyRecord, trials: Trials, now: float, free: i
         if facts.state is TrialState.PENDING and (facts.live is None or not facts.live.live):
             free -= 1  # also while it pauses: its slot is not given to a new trial, or retries would starve
             if _ready_at(facts) <= now:
-                starts.append(Start(facts.number, facts.attempt + 1))
+                starts.append(Start(facts.number, facts.attempt + 1, afresh=plan.rung_by_rung))
     for create in _proposals(plan, record, trials, free):
         starts.append(create)
         if create.values is None:
@@ -342,7 +411,7 @@ def _starts(plan: Plan, record: StudyRecord, trials: Trials, now: float, free: i
 def _ready_at(facts: TrialFacts) -> float:
     """When a trial without an attempt may have its next one."""
     ended = facts.live.ended_at if facts.live is not None else None
-    if ended is None or facts.live is None or facts.live.end in {AttemptEnd.DISRUPTED, None} or not facts.crashes:
+    if ended is None or facts.live is None or facts.live.end not in CRASHES or not facts.crashes:
         return 0.0
     return ended + min(CRASH_PAUSE_SECONDS * 2.0 ** min(facts.crashes - 1, 30), LONGEST_PAUSE_SECONDS)
 

@@ -15,14 +15,18 @@ from rung.api.facts import Assignment, Attempt, AttemptPhase, RungRecord, TrialF
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Record values at rungs, and the scheduler's verdict on each; a Stop ends the trial."""
+    """Record values at rungs, and the scheduler's verdict on each; a Stop ends the trial.
+
+    `then`: the rung was an attempt of its own, which is over; the trial waits for a verdict, or for its next attempt.
+    """
 
     number: int
     rungs: tuple[RungRecord, ...]  # all of the trial's, new ones and new verdicts included
     reason: str = ""
     message: str = ""
-    values: Mapping[str, float] = field(default_factory=dict)  # final ones, where the verdict is Stop
+    values: Mapping[str, float] = field(default_factory=dict)  # at a Stop, or of an attempt that is over
     stop: bool = False
+    then: TrialState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,11 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start attempt `attempt` of a trial, from its newest checkpoint if it has one."""
+    """Start attempt `attempt` of a trial, from its newest checkpoint if it has one; `afresh`: from nothing."""
 
     number: int
     attempt: int
+    afresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,16 @@ def applied(facts: TrialFacts, decision: Decision, now: float) -> TrialFacts:
     match decision:
         case Judge(stop=True):
             return replace(_finished(facts, TrialState.STOPPED, decision, now), rungs=decision.rungs)
+        case Judge(then=TrialState() as state):
+            spent = _with_time_of(facts, now)
+            return replace(
+                spent,
+                state=state,
+                rungs=decision.rungs,
+                values=decision.values,
+                reason=decision.reason,
+                message=decision.message,
+            )
         case Judge():
             explained = decision if decision.message else facts
             return replace(facts, rungs=decision.rungs, reason=explained.reason, message=explained.message)
@@ -141,6 +156,7 @@ def applied(facts: TrialFacts, decision: Decision, now: float) -> TrialFacts:
             return replace(
                 spent,
                 state=TrialState.PENDING,
+                lost_seconds=facts.lost_seconds + _lost_seconds(facts, now),
                 attempt=max(facts.attempt, decision.attempt),
                 crashes=facts.crashes + decision.crash,
                 disruptions=facts.disruptions + decision.disruption,
@@ -151,6 +167,8 @@ def applied(facts: TrialFacts, decision: Decision, now: float) -> TrialFacts:
             live = facts.live  # the body may have seen more of it already: that it was refused, say
             if live is None or live.number != decision.attempt:
                 live = Attempt(decision.attempt, AttemptPhase.QUEUED)
+            if decision.afresh:
+                facts = afresh(facts)
             return replace(facts, state=TrialState.QUEUED, attempt=decision.attempt, live=live)
         case End():
             live = facts.live
@@ -173,6 +191,12 @@ def created(decision: Create) -> TrialFacts:
     return replace(facts, state=TrialState.KNOWN, values=decision.values, reason="Known", message="values were given")
 
 
+def afresh(facts: TrialFacts) -> TrialFacts:
+    """Without what an earlier attempt said of the rung that the next one begins from nothing."""
+    reached = facts.rungs[-1].step if facts.rungs else 0
+    return replace(facts, metrics={}, curve=tuple(o for o in facts.curve if o.step <= reached))
+
+
 def open_rungs(facts: TrialFacts) -> tuple[RungRecord, ...]:
     """Recorded rungs that still wait for a verdict."""
     return tuple(r for r in facts.rungs if r.verdict is Verdict.OPEN)
@@ -180,10 +204,10 @@ def open_rungs(facts: TrialFacts) -> tuple[RungRecord, ...]:
 
 def running_seconds(facts: TrialFacts, now: float) -> float:
     """Time that the trial's programs have run until `now`, ended attempts included. Queued time does not count."""
-    return facts.seconds + _attempt_seconds(facts, now)
+    return facts.seconds + attempt_seconds(facts, now)
 
 
-def _attempt_seconds(facts: TrialFacts, now: float) -> float:
+def attempt_seconds(facts: TrialFacts, now: float) -> float:
     """Of the newest attempt, unless it has been added to `facts.seconds` already."""
     live = facts.live
     if live is None or live.started_at is None or facts.state not in {TrialState.QUEUED, TrialState.RUNNING}:
@@ -191,15 +215,23 @@ def _attempt_seconds(facts: TrialFacts, now: float) -> float:
     return max(0.0, (live.ended_at if live.ended_at is not None else now) - live.started_at)
 
 
+def _lost_seconds(facts: TrialFacts, now: float) -> float:
+    """Of an attempt that is to be repeated: all of it, unless there is a checkpoint to go on from."""
+    return attempt_seconds(facts, now) if facts.checkpoint_step is None else 0.0
+
+
 def _with_time_of(facts: TrialFacts, now: float) -> TrialFacts:
     """The newest attempt's time added to the trial's sum, once."""
-    return replace(facts, seconds=facts.seconds + _attempt_seconds(facts, now))
+    return replace(facts, seconds=facts.seconds + attempt_seconds(facts, now))
 
 
 def _finished(facts: TrialFacts, state: TrialState, why: Judge | Conclude, now: float) -> TrialFacts:
     live = facts.live
     seconds = running_seconds(facts, now)
-    lost = seconds if state in {TrialState.FAILED, TrialState.INFEASIBLE} else facts.lost_seconds
+    lost = facts.lost_seconds
+    if state in {TrialState.FAILED, TrialState.INFEASIBLE}:
+        # what earlier attempts have brought to a rung of their own (they left values there) was not for nothing
+        lost = lost + attempt_seconds(facts, now) if facts.values else seconds
     return replace(
         facts,
         state=state,

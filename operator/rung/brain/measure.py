@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from rung.api.errors import InvalidStudy
 from rung.api.facts import MetricSummary, Observation, TrialFacts
-from rung.api.study import Direction, Objective, Reduce, StudySpec
+from rung.api.study import Direction, Mode, Objective, Reduce, StudySpec
+from rung.brain.decisions import attempt_seconds
 from rung.space.expressions import Expression, ExpressionError
 from rung.space.nodes import FUNCTIONS
 from rung.space.tokens import KEYWORDS
@@ -62,6 +63,7 @@ class Figure:
     name: str
     reduce: Reduce
     expression: Expression | None = None
+    last_attempt: bool = False  # each attempt is a run of its own: the time of the last one counts
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -90,12 +92,19 @@ class Figure:
 
     def _input(self, facts: TrialFacts, name: str, upto: float) -> float | None:
         if name == TRIAL_SECONDS:
-            return facts.seconds
+            return self._seconds(facts)
         if name == TRIAL_GPU_SECONDS:
-            return facts.seconds * facts.gpus
+            return self._seconds(facts) * facts.gpus
         if math.isinf(upto):
             return summarised(facts.metrics.get(name), self.reduce)
         return reduced(facts.curve, name, self.reduce, upto=upto)
+
+    def _seconds(self, facts: TrialFacts) -> float:
+        """Running time that was not lost to crashes and disruptions, up to the last that is known of the trial."""
+        live = facts.live
+        known = live.ended_at if live is not None and live.ended_at is not None else facts.last_observed_at
+        newest = 0.0 if known is None else attempt_seconds(facts, known)
+        return newest if self.last_attempt else facts.seconds - facts.lost_seconds + newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +232,14 @@ def compile_measure(spec: StudySpec, known: Sequence[str] = ()) -> Measure:
     Raises InvalidStudy naming the field for an expression that does not parse. `known` adds names that expressions may use.
     """
     recorded = tuple(spec.metrics.record)
-    goals = tuple(_goal(i, objective, (*recorded, *known)) for i, objective in enumerate(spec.objectives))
+    last_attempt = spec.scheduler.mode is Mode.RESTART
+    goals = tuple(
+        _goal(i, objective, (*recorded, *known), last_attempt=last_attempt)
+        for i, objective in enumerate(spec.objectives)
+    )
     bounds = tuple(
         Bound(
-            Figure(c.metric, c.reduce),
+            Figure(c.metric, c.reduce, last_attempt=last_attempt),
             -math.inf if c.min is None else float(c.min),
             math.inf if c.max is None else float(c.max),
         )
@@ -235,11 +248,12 @@ def compile_measure(spec: StudySpec, known: Sequence[str] = ()) -> Measure:
     rank_by = spec.scheduler.rank_by
     ranking = goals[0]
     if rank_by is not None:
-        ranking = Goal(Figure(rank_by.metric, Reduce.LAST), rank_by.direction is Direction.MINIMIZE, None)
+        figure = Figure(rank_by.metric, Reduce.LAST, last_attempt=last_attempt)
+        ranking = Goal(figure, rank_by.direction is Direction.MINIMIZE, None)
     return Measure(goals, bounds, ranking, recorded)
 
 
-def _goal(index: int, objective: Objective, names: Sequence[str]) -> Goal:
+def _goal(index: int, objective: Objective, names: Sequence[str], *, last_attempt: bool) -> Goal:
     expression = None
     if objective.expression is not None:
         try:
@@ -247,7 +261,8 @@ def _goal(index: int, objective: Objective, names: Sequence[str]) -> Goal:
         except ExpressionError as error:
             raise InvalidStudy(f"spec.objectives[{index}].expression", str(error)) from error
     goal = None if objective.goal is None else float(objective.goal)
-    return Goal(Figure(objective.metric, objective.reduce, expression), objective.direction is Direction.MINIMIZE, goal)
+    figure = Figure(objective.metric, objective.reduce, expression, last_attempt)
+    return Goal(figure, objective.direction is Direction.MINIMIZE, goal)
 
 
 def _words(text: str) -> set[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from rung.api.errors import InvalidStudy
 from rung.api.implemented import check_implemented
 from rung.api.limits import resolved_trials
-from rung.api.study import Study, StudySpec
+from rung.api.study import Mode, Study, StudySpec
 from rung.brain.measure import Measure, compile_measure
 from rung.schedule import make_scheduler
 from rung.schedule.protocol import Scheduler
@@ -19,6 +19,7 @@ from rung.search.protocol import Sampler
 from rung.space.space import Space
 
 if TYPE_CHECKING:
+    from rung.api.facts import TrialFacts
     from rung.brain.trials import Trials
 
 HOURS = 3600.0
@@ -66,6 +67,31 @@ class Plan:
     def target(self) -> int | None:
         """The step to train up to; None where no resource is given."""
         return self.scheduler.target
+
+    @property
+    def rung_by_rung(self) -> bool:
+        """Every rung is an attempt of its own: it trains to that rung, and is judged once it has completed."""
+        return self.spec.scheduler.mode is Mode.RESTART
+
+    def rungs(self, facts: TrialFacts) -> tuple[int, ...]:
+        """Where the trial is compared."""
+        return self.scheduler.rungs(facts.bracket)
+
+    def next_rung(self, facts: TrialFacts) -> int | None:
+        """The first rung that the trial has no record of; None: it has come to the end of its ladder."""
+        recorded = {record.step for record in facts.rungs}
+        return next((rung for rung in self.rungs(facts) if rung not in recorded), None)
+
+    def attempt_target(self, facts: TrialFacts) -> int | None:
+        """The step to which the trial's attempt trains, by the recorded rungs alone."""
+        rung = self.next_rung(facts) if self.rung_by_rung else None
+        return self.target if rung is None else rung
+
+    @property
+    def counter(self) -> str | None:
+        """The metric that trials count their steps in; None: nothing has to count them."""
+        resource = self.spec.scheduler.resource
+        return None if resource is None or self.rung_by_rung else resource.metric
 
     @property
     def resource_name(self) -> str:

@@ -181,13 +181,20 @@ class Trials:
             number=facts.number,
             parameters=facts.parameters,
             state=facts.state,
-            objectives=measure.objectives(facts.values) if facts.values else None,
+            objectives=measure.objectives(facts.values) if facts.finished and facts.values else None,
             violations=measure.violations(facts.values),
-            curve=measure.ranked_curve(facts),
+            curve=self._curve(facts),
         )
         if facts.finished:
             self._told_once[facts.number] = told
         return told
+
+    def _curve(self, facts: TrialFacts) -> tuple[tuple[float, float], ...]:
+        """What trials are ranked by, smaller is better; of attempts that end at rungs the values there."""
+        measure = self.plan.measure
+        if not self.plan.rung_by_rung:
+            return measure.ranked_curve(facts)
+        return tuple((float(record.step), measure.ranking.rank(record.value)) for record in facts.rungs)
 
     def _subtract(self, facts: TrialFacts) -> None:
         self.counts[facts.state] -= 1
@@ -227,12 +234,16 @@ class Trials:
 
     def _spent(self, facts: TrialFacts, now: float) -> Spent:
         saved_by_scheduler = facts.state is TrialState.STOPPED and any(r.verdict.value == "Stop" for r in facts.rungs)
+        step, target = facts.step or 0.0, self.plan.target
+        if self.plan.rung_by_rung:  # each rung begins at nothing: the steps of all of them are trained
+            step = float(sum(record.step for record in facts.rungs))
+            target = sum(self.plan.rungs(facts))
         return Spent(
             gpus=facts.gpus,
             seconds=running_seconds(facts, now),
             lost_seconds=facts.lost_seconds,
-            step=facts.step or 0.0,
-            target=self.plan.target if saved_by_scheduler else None,
+            step=step,
+            target=target if saved_by_scheduler else None,
         )
 
 

@@ -57,7 +57,8 @@ def _endings(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Ite
         return StudyVerdict(StudyState.FAILED, reason, f"{why}; {best}")
 
     incumbent = trials.incumbent
-    if incumbent is not None and plan.measure.goal_met(trials[incumbent.number].values):
+    whole = incumbent is not None and (incumbent.complete or not plan.rung_by_rung)
+    if incumbent is not None and whole and plan.measure.goal_met(trials[incumbent.number].values):
         yield succeeded("GoalReached", "the goal is reached")
     if plan.spec.finish:
         yield succeeded("FinishedByHand", "spec.finish was set")

@@ -80,7 +80,9 @@ class KubeBody:
     async def start(self, facts: TrialFacts, attempt: int) -> TrialFacts:
         """The attempt's Job, owned by the Trial. A Job that the server calls invalid ends the attempt as Refused."""
         owner = self.memory.objects[facts.number]
-        document = render_job(self.plan.study, self._trial(facts), attempt, resume_from=None, target=self.plan.target)
+        document = render_job(
+            self.plan.study, self._trial(facts), attempt, resume_from=None, target=self.plan.attempt_target(facts)
+        )
         ready = replace(facts, gpus=gpus_of_job(document))
         name = job_name(self.study_name, facts.number, attempt)
         try:

@@ -202,8 +202,7 @@ class Operator:
         if facts.finished:
             return
         plan = memory.plan
-        recorded = {record.step for record in facts.rungs}
-        pending = next((rung for rung in plan.scheduler.rungs(facts.bracket) if rung not in recorded), None)
+        pending = None if plan.rung_by_rung else plan.next_rung(facts)
         reached = pending is not None and seen.step is not None and seen.step >= pending
         has_goal = any(goal.goal is not None for goal in plan.measure.goals)
         if reached or has_goal or plan.spec.trial.silence_seconds is not None or facts.step is None:

@@ -25,8 +25,7 @@ LAST_WORDS_SECONDS = 0.2  # enough where nothing hangs: the message is in the po
 
 def wanted_of(plan: Plan) -> Wanted:
     """What to read from a trial of this study."""
-    resource = plan.spec.scheduler.resource
-    return Wanted.of(plan.spec.metrics, plan.measure.wanted, None if resource is None else resource.metric)
+    return Wanted.of(plan.spec.metrics, plan.measure.wanted, plan.counter)
 
 
 def pod_log_reader(kube: Kube, pod_of: Callable[[Target], str | None]) -> ReadLog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -15,10 +16,12 @@ from rung.api.facts import (
     TrialState,
     merged,
 )
+from rung.brain.decisions import afresh
+from rung.brain.plan import Plan
 from rung.executor.body import Sight
 
 
-def folded(facts: TrialFacts, sight: Sight, now: float) -> TrialFacts:
+def folded(plan: Plan, facts: TrialFacts, sight: Sight, now: float) -> TrialFacts:
     """The trial with the news. A finished one keeps its record; only its still ending attempt is news."""
     attempt = sight.attempt
     if facts.finished:
@@ -28,9 +31,15 @@ def folded(facts: TrialFacts, sight: Sight, now: float) -> TrialFacts:
     state = facts.state
     if attempt.number > facts.attempt:  # started, and the record did not come to be written
         state = TrialState.QUEUED
+        if plan.rung_by_rung:
+            facts = afresh(facts)
     if state in {TrialState.QUEUED, TrialState.RUNNING}:
         state = TrialState.QUEUED if attempt.phase is AttemptPhase.QUEUED else TrialState.RUNNING
-    news = sight.observations
+    if plan.rung_by_rung:
+        facts = _standing_at(plan, facts, sight) if state in {TrialState.QUEUED, TrialState.RUNNING} else facts
+        news: tuple[Observation, ...] = ()
+    else:
+        news = sight.observations
     return replace(
         facts,
         attempt=max(facts.attempt, attempt.number),
@@ -46,6 +55,28 @@ def folded(facts: TrialFacts, sight: Sight, now: float) -> TrialFacts:
         curve=merged(facts.curve, news) if news else facts.curve,
         metrics=summaries(facts.metrics, news, sight.metrics) if news else facts.metrics,
     )
+
+
+def _standing_at(plan: Plan, facts: TrialFacts, sight: Sight) -> TrialFacts:
+    """With what an attempt that trains to a rung has said: all of it stands at that rung, whatever it counts by itself."""
+    rung = float(plan.attempt_target(facts) or 0)
+    said = dict(facts.metrics)
+    for name, new in {**summaries({}, sight.observations, {}), **sight.metrics}.items():
+        said[name] = replace(_longer(said.get(name), new), step=rung)
+    if not said:
+        return facts
+    point = Observation(rung, {name: summary.last for name, summary in said.items()})
+    return replace(facts, metrics=said, curve=merged(facts.curve, (point,)))
+
+
+def _longer(known: MetricSummary | None, new: MetricSummary) -> MetricSummary:
+    """Two summaries of the same values, the last one the news': a new process may not have heard all that was recorded."""
+    if known is None or not math.isfinite(known.min):
+        return new
+    if not math.isfinite(new.min):
+        return replace(known, last=new.last)
+    longer = known if known.count > new.count else new
+    return replace(longer, last=new.last, min=min(known.min, new.min), max=max(known.max, new.max))
 
 
 def summaries(

@@ -62,7 +62,7 @@ async def reconcile(
     """
     for number, sight in sights.items():
         if number in trials:
-            trials.put(folded(trials[number], sight, now))
+            trials.put(folded(plan, trials[number], sight, now))
     decided: list[Decision] = []
     for _ in range(MAX_ROUNDS):
         decisions = await think(plan, record, trials, now)

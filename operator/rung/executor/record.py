@@ -133,8 +133,7 @@ def status_of(facts: TrialFacts, plan: Plan, previous: TrialStatus | None, now: 
         "conditions": _conditions(facts, previous, now),
         "rungs": [_rung(record) for record in facts.rungs],
         "curve": [
-            {"step": _number(o.step), "values": finite(o.values)}
-            for o in thinned(facts.curve, plan.scheduler.rungs(facts.bracket))
+            {"step": _number(o.step), "values": finite(o.values)} for o in thinned(facts.curve, plan.rungs(facts))
         ],
         "metrics": [_metric(name, summary) for name, summary in facts.metrics.items() if _is_finite(summary)],
         "values": finite(facts.values),

@@ -46,6 +46,7 @@ class Run:
     """One attempt of one trial."""
 
     trial: Trial
+    target: int | None
     folder: AttemptFolder
     reading: Reading
     process: Process | None = None
@@ -77,8 +78,7 @@ class LocalBody:
         self._woken = asyncio.Event()
         self._guard: subprocess.Popen[bytes] | None = None
         spec, key = plan.spec, plan.study.key
-        counter = spec.scheduler.resource.metric if spec.scheduler.resource is not None else None
-        wanted = Wanted.of(spec.metrics, plan.measure.wanted, counter)
+        wanted = Wanted.of(spec.metrics, plan.measure.wanted, plan.counter)
         self._source = Source(spec.metrics, wanted, key.namespace, key.name)
 
     # What reconcile asks for.
@@ -107,7 +107,13 @@ class LocalBody:
             reading = Reading(
                 self._source, facts.number, attempt, folder.log, folder.termination, _free_port(), self._clock
             )
-            run = Run(self._records[facts.number], folder, reading, attempt=Attempt(attempt, AttemptPhase.QUEUED))
+            run = Run(
+                self._records[facts.number],
+                self._plan.attempt_target(facts),
+                folder,
+                reading,
+                attempt=Attempt(attempt, AttemptPhase.QUEUED),
+            )
             self._runs[key] = run
             self._launch(run)
         return replace(facts, gpus=self._template.gpus)
@@ -249,7 +255,12 @@ class LocalBody:
         try:
             run.folder.path.mkdir(parents=True, exist_ok=True)
             launch = self._template.launch(
-                run.trial, run.folder, devices, port=run.reading.port, checkpoints=self._state.checkpoints
+                run.trial,
+                run.folder,
+                devices,
+                target=run.target,
+                port=run.reading.port,
+                checkpoints=self._state.checkpoints,
             )
             run.process = Process.start(launch)
         except (CannotStartError, InvalidStudy) as error:

@@ -74,10 +74,17 @@ class Template:
         )
 
     def launch(
-        self, trial: Trial, folder: AttemptFolder, devices: Sequence[str], *, port: int, checkpoints: Path
+        self,
+        trial: Trial,
+        folder: AttemptFolder,
+        devices: Sequence[str],
+        *,
+        target: int | None,
+        port: int,
+        checkpoints: Path,
     ) -> Launch:
         """One attempt of a trial. Raises InvalidStudy where its assignment cannot be put into the template."""
-        study, target = self.plan.study, self.plan.target
+        study = self.plan.study
         directory, resume_from = self._checkpoint(trial, checkpoints)
         substitution = substitution_of(study, trial, target=target, resume_from=resume_from, checkpoint_dir=directory)
         rendered = render_template(self.container, substitution, where=self.where)
@@ -110,6 +117,8 @@ class Template:
             return None, None
         directory = checkpoints / trial.metadata.name
         directory.mkdir(parents=True, exist_ok=True)
+        if self.plan.rung_by_rung:  # every attempt begins from nothing
+            return str(directory), None
         step = trial.status.checkpoint_step if trial.status is not None else None
         newest = directory / f"step-{step:g}" if step is not None else None
         return str(directory), str(newest) if newest is not None and newest.exists() else None

@@ -52,9 +52,9 @@ def make_scheduler(spec: StudySpec) -> Scheduler:
     asked = spec.scheduler
     if asked.type is SchedulerType.NONE:
         return NoScheduler(target=None if asked.resource is None else asked.resource.max)
-    if asked.mode not in {None, Mode.STOP}:
+    if asked.mode not in {None, Mode.STOP, Mode.RESTART}:
         raise InvalidStudy(
-            "spec.scheduler.mode", f"{asked.mode} is not implemented yet; use Stop", reason="NotImplemented"
+            "spec.scheduler.mode", f"{asked.mode} is not implemented yet; use Stop or Restart", reason="NotImplemented"
         )
     resource = asked.resource
     if resource is None:

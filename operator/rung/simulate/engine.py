@@ -51,7 +51,7 @@ class SimulatedBody:
 
     async def start(self, facts: TrialFacts, attempt: int) -> TrialFacts:
         """Draw the trial's curve and put its reports on the calendar."""
-        steps = self.plan.target or DEFAULT_STEPS
+        steps = self.plan.attempt_target(facts) or DEFAULT_STEPS
         observations = self.curves.curve(facts.parameters, facts.number, steps)
         run = Run(attempt, self.now, self.curves.seconds_per_step(facts.parameters, facts.number), observations)
         self.runs[facts.number] = run
@@ -102,7 +102,7 @@ class SimulatedBody:
         """Reports that may change a decision, as counts of steps said."""
         if any(goal.goal is not None for goal in self.plan.measure.goals):
             return list(range(1, steps + 1))
-        rungs = {rung for rung in self.plan.scheduler.rungs(facts.bracket) if rung < steps}
+        rungs = set() if self.plan.rung_by_rung else {rung for rung in self.plan.rungs(facts) if rung < steps}
         return sorted(rungs | {steps})
 
 
@@ -121,7 +121,7 @@ async def simulate(plan: Plan, curves: CurveSource, *, gpus: int = 1) -> Simulat
     body = SimulatedBody(plan, curves, gpus=gpus)
     trials = Trials(plan)
     record = StudyRecord(started_at=0.0)
-    steps: dict[int, float] = {}
+    steps: dict[tuple[int, int], float] = {}  # by trial and attempt
     sights: dict[int, Sight] | None = {}
     outcome: Outcome | None = None
     while sights is not None:
@@ -132,8 +132,8 @@ async def simulate(plan: Plan, curves: CurveSource, *, gpus: int = 1) -> Simulat
             break
         sights = body.next_sights(outcome.look_again_at)
         for number, sight in (sights or {}).items():
-            if sight.observations:
-                steps[number] = sight.observations[-1].step
+            if sight.observations and sight.attempt is not None:
+                steps[number, sight.attempt.number] = sight.observations[-1].step
     if outcome is None:
         raise AssertionError("a study is always reconciled at least once")
     return Simulated(trials, outcome.verdict, body.now, sum(steps.values()))
