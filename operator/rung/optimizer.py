@@ -29,7 +29,16 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from rung.api.errors import BadObservation
-from rung.api.facts import Assignment, Attempt, AttemptEnd, AttemptPhase, Observation, TrialFacts, TrialState
+from rung.api.facts import (
+    Assignment,
+    Attempt,
+    AttemptEnd,
+    AttemptPhase,
+    MetricSummary,
+    Observation,
+    TrialFacts,
+    TrialState,
+)
 from rung.api.names import API_VERSION
 from rung.api.study import Study, parse_study
 from rung.brain import Plan, StudyRecord, StudyVerdict, Trials, applied, decide
@@ -290,7 +299,8 @@ class Optimizer:
                 self._began = min(self._began, now)
                 attempt = Attempt(decision.attempt, AttemptPhase.RUNNING, started_at=now)
                 facts = applied(self._trials[decision.number], decision, now)
-                self._trials.put(folded(replace(facts, gpus=self._gpus), Sight(attempt, last_observed_at=now), now))
+                facts = replace(facts, gpus=self._gpus)
+                self._trials.put(folded(self._plan, facts, Sight(attempt, last_observed_at=now), now))
             case End():  # its worker hears of it at its next report: the record is closed now
                 self._trials.put(replace(self._trials[decision.number], live=None))
             case _:
@@ -300,9 +310,11 @@ class Optimizer:
         """One observation of the running attempt. Of a long curve no more is kept than a Trial object could hold."""
         now = self._clock()
         sight = Sight(facts.live, (observation,), checkpoint_step=observation.step, last_observed_at=now)
-        seen = folded(facts, sight, now)
+        if self._plan.rung_by_rung:  # a sight holds all that a run has said
+            sight = replace(sight, checkpoint_step=None, metrics=_with(facts.metrics, observation))
+        seen = folded(self._plan, facts, sight, now)
         if len(seen.curve) > 2 * CURVE_POINTS:
-            seen = replace(seen, curve=tuple(thinned(seen.curve, self._plan.scheduler.rungs(facts.bracket))))
+            seen = replace(seen, curve=tuple(thinned(seen.curve, self._plan.rungs(facts))))
         self._trials.put(seen)
 
     def _end(self, facts: TrialFacts, told: TrialState) -> None:
@@ -319,7 +331,7 @@ class Optimizer:
         end, message = (AttemptEnd.COMPLETED, "") if well else (AttemptEnd.CRASHED, f"told to be {told.value}")
         live = facts.live or Attempt(facts.attempt, AttemptPhase.RUNNING)
         ended = replace(live, phase=AttemptPhase.ENDED, ended_at=now, end=end, message=message, collected=True)
-        self._trials.put(folded(self._trials[facts.number], Sight(ended), now))
+        self._trials.put(folded(self._plan, self._trials[facts.number], Sight(ended), now))
 
     # --- reading what the caller said
 
@@ -353,7 +365,7 @@ class Optimizer:
 
     def _trial(self, facts: TrialFacts) -> Trial:
         resume_from = facts.checkpoint_step if facts.attempt > 1 else None
-        return Trial(facts.number, facts.parameters, facts.seed, self._plan.target, resume_from)
+        return Trial(facts.number, facts.parameters, facts.seed, self._plan.attempt_target(facts), resume_from)
 
     def _result(self, found: Incumbent) -> Result:
         facts = self._trials[found.number]
@@ -370,6 +382,16 @@ def _written(value: Any) -> Any:
     if isinstance(value, list):
         return [_written(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with(known: Mapping[str, MetricSummary], observation: Observation) -> dict[str, MetricSummary]:
+    """Running figures of a run, this report included."""
+    found = dict(known)
+    for name, value in observation.values.items():
+        summary = found.get(name)
+        step = observation.step
+        found[name] = MetricSummary.of(step, value) if summary is None else summary.then(step, value)
+    return found
 
 
 def _read(document: Mapping[str, Any]) -> TrialFacts:

@@ -198,10 +198,10 @@ def test_two_objectives_give_a_front() -> None:
         )
     )
     world.reconcile()
-    for number, (loss, speed) in enumerate([(0.5, 1.0), (0.4, 2.0), (0.3, 0.5), (0.6, 3.0)]):
+    for number, (error, speed) in enumerate([(0.5, 1.0), (0.4, 2.0), (0.3, 0.5), (0.6, 3.0)]):
         attempt, _ = world.running.pop(number)
         over = replace(attempt, phase=AttemptPhase.ENDED, ended_at=world.now, end=AttemptEnd.COMPLETED, collected=True)
-        world.reconcile({number: Sight(over, (Observation(1.0, {"loss": loss, "speed": speed}),))})
+        world.reconcile({number: Sight(over, (Observation(1.0, {"loss": error, "speed": speed}),))})
     assert [i.number for i in world.trials.front] == [2, 1, 3]
 
 

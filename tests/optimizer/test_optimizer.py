@@ -183,6 +183,21 @@ class TestReports:
         assert len(points) <= 128
         assert (points[0]["step"], points[-1]["step"]) == (1.0, 999.0)
 
+    def test_in_mode_restart_each_rung_is_a_run_of_its_own(self) -> None:
+        scheduler = {"type": "ASHA", "mode": "Restart", "resource": {"min": 1, "max": 9}}
+        objective = {**LOSS, "reduce": "Mean"}
+        optimizer = make(objectives=[objective], scheduler=scheduler, limits={"trials": 1})
+        targets = []
+        while (trial := optimizer.ask()) is not None:
+            targets.append((trial.target, trial.resume_from))
+            assert isinstance(optimizer.report(0, 1, 3.0), Continue)
+            assert isinstance(optimizer.report(0, 2, 2.0), Continue)
+            optimizer.tell(0, 1.0)
+        assert targets == [(1, None), (3, None), (9, None)]
+        best = optimizer.best
+        assert best is not None
+        assert (best.values, best.complete) == ({"loss": 2.0}, True)
+
     def test_a_synchronous_rung_judges_once_all_are_heard(self) -> None:
         optimizer = make(
             scheduler={"type": "SuccessiveHalving", "resource": {"metric": "epoch", "min": 1, "max": 3}},
