@@ -19,12 +19,13 @@ MISSING = "does-not-exist"
 
 @dataclass(frozen=True)
 class Image:
-    """An image's ENTRYPOINT, CMD, ENV and WORKDIR."""
+    """An image's ENTRYPOINT, CMD, ENV and WORKDIR, and the folder of its own programs."""
 
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    programs: Path | None = None
 
 
 _PYTHON = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
@@ -33,6 +34,7 @@ KNOWN = {
         command=("python", "-m", "trainers.digits"),
         env={**_PYTHON, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "trial_image")},
         folder=ROOT / "trial_image",
+        programs=ROOT / "trial_image" / "bin",
     ),
     "rung-operator": Image(
         entrypoint=("python", "-m", "rung.cli"),
@@ -55,6 +57,9 @@ def image_id(name: str) -> str:
 
 
 def image_path(image: Image | None) -> str:
-    """PATH in a container of that image: Python's folder first, then this machine's."""
+    """PATH in a container of that image: its programs and Python's folder first, then this machine's."""
     path = os.environ.get("PATH", os.defpath)
-    return f"{PYTHON_FOLDER}:{path}" if image else f"{path}:{PYTHON_FOLDER}"
+    if image is None:
+        return f"{path}:{PYTHON_FOLDER}"
+    first = f"{image.programs}:" if image.programs else ""
+    return f"{first}{PYTHON_FOLDER}:{path}"

@@ -49,10 +49,10 @@ def test_the_real_sdk_is_understood(tmp_path: Path) -> None:
     trial.report(step=2, loss=math.inf)
     trial.output("model", "s3://m")
     r = a_reader()
-    page = r.read((trial._answer("/observations", 0) or "").encode())
+    page = r.read((trial._answer("/observations", 0) or ("", ""))[1].encode())
     assert page.observations == (Observation(1, {"loss": 0.5}), Observation(2, {"loss": math.inf}))
     assert r.since == 2
-    assert r.read((trial._answer("/observations", r.since) or "").encode()).observations == ()
+    assert r.read((trial._answer("/observations", r.since) or ("", ""))[1].encode()).observations == ()
     trial.finish()
 
 

@@ -9,7 +9,7 @@ import pytest
 from rung.api.facts import Observation
 from rung.observe.extract import Sightings, Wanted
 from rung.observe.termination import parse_termination
-from rung_trial._words import last_words
+from rung_trial._said import Said
 
 WANTED = Wanted.of(None, ("loss", "acc"), "epoch")
 
@@ -49,9 +49,11 @@ def test_the_forms_of_a_last_word(message: str | None, want: list[tuple[float, d
 
 
 def test_the_sdks_own_last_words_are_understood() -> None:
-    rows = [(n, n + 1, 1.7e9, {"loss": 1 / (n + 1)}) for n in range(1000)]
-    sightings = Sightings()
-    found = parse_termination(last_words(rows, {"model": "s3://m"}, 900), WANTED, sightings)
+    said, sightings = Said(), Sightings()
+    for step in range(1, 1001):
+        said.add(step, {"loss": 1 / step})
+    said.outputs, said.checkpoint_step, said.stopping = {"model": "s3://m"}, 900, True
+    found = parse_termination(said.last_words(), WANTED, sightings)
     assert found[-1] == Observation(1000, {"loss": 0.001})
     assert sightings.outputs == {"model": "s3://m"}
     assert sightings.checkpoint_step == 900

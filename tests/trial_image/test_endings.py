@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung_trial._words import MESSAGE_BYTES, last_words
+from rung_trial._said import MESSAGE_BYTES, Said, plain
 from tests.trial_image.processes import Ended, ended, free_port, observations, process, python
+
+Row = tuple[float, dict[str, float]]  # step, values
 
 SLEEPY = """
 import signal, sys, rung_trial
@@ -109,6 +111,7 @@ rung_trial.finish()
         "observations": [[1, {"loss": 0.5}], [2, {"loss": "NaN"}]],
         "outputs": {"model": "here"},
         "checkpoint_step": None,
+        **({"stopping": True} if code == 143 else {}),
     }
 
 
@@ -179,6 +182,15 @@ for fold in range(3):
     assert [step for step, _ in json.loads(log.read_bytes())["observations"]] == [0, 1, 2]
 
 
+def last_words(unread: list[Row], outputs: dict[str, str], checkpoint: float | None) -> bytes:
+    """Of somebody who said just that."""
+    said = Said()
+    for step, values in unread:
+        said.add(step, {name: plain(value) for name, value in values.items()})
+    said.outputs, said.checkpoint_step = outputs, checkpoint
+    return said.last_words()
+
+
 names = st.text(min_size=1, max_size=40)
 values = st.dictionaries(names, st.floats(), min_size=1, max_size=30)
 rows = st.lists(st.tuples(st.floats(0, 1e6), values), max_size=30)
@@ -187,10 +199,9 @@ some_outputs = st.dictionaries(names, st.text(max_size=256), max_size=8)
 
 @given(rows=rows, times=st.integers(1, 60), outputs=some_outputs, checkpoint=st.none() | st.integers(0, 10**6))
 def test_the_last_word_always_fits_is_json_and_ends_with_the_last_observation(
-    rows: list[tuple[float, dict[str, float]]], times: int, outputs: dict[str, str], checkpoint: int | None
+    rows: list[Row], times: int, outputs: dict[str, str], checkpoint: int | None
 ) -> None:
-    unread = [(n, step, 0.0, said) for n, (step, said) in enumerate(rows * times)]
-    message = last_words(unread, outputs, checkpoint)
+    message = last_words(rows * times, outputs, checkpoint)
     assert len(message) <= MESSAGE_BYTES
     words: dict[str, Any] = json.loads(message)
     assert words["checkpoint_step"] == checkpoint
@@ -203,7 +214,7 @@ def test_the_last_word_always_fits_is_json_and_ends_with_the_last_observation(
 
 
 def test_thinning_keeps_the_end_dense_and_the_beginning_sparse() -> None:
-    message = last_words([(n, n, 0.0, {"val_loss": 1 / (n + 1)}) for n in range(1000)], {"model": "x"}, 999)
+    message = last_words([(n, {"val_loss": 1 / (n + 1)}) for n in range(1000)], {"model": "x"}, 999)
     words = json.loads(message)
     steps = [step for step, _ in words["observations"]]
     assert steps == sorted(set(steps))
@@ -219,20 +230,18 @@ def test_thinning_keeps_the_end_dense_and_the_beginning_sparse() -> None:
     [
         pytest.param([], {}, {"observations": [], "outputs": {}, "checkpoint_step": None}, id="nothing was ever said"),
         pytest.param(
-            [(0, 1.0, 0.0, {"a": 1.0}), (1, 1.0, 0.0, {"checkpoint_step": 1.0})],
+            [(1, {"a": 1.0}), (1, {"checkpoint_step": 1.0})],
             {},
             {"observations": [[1, {"a": 1}]], "outputs": {}, "checkpoint_step": None},
             id="a checkpoint has its own place",
         ),
         pytest.param(
-            [(0, 1.0, 0.0, {"a": 1.0, "b" * 5000: 2.0})],
+            [(1, {"a": 1.0, "b" * 5000: 2.0})],
             {"model": "x" * 256},
             {"observations": [[1, {"a": 1}]], "outputs": {}, "checkpoint_step": None},
             id="the first metrics of the last observation go before all else",
         ),
     ],
 )
-def test_last_words(
-    unread: list[tuple[int, float, float, dict[str, float]]], outputs: dict[str, str], want: object
-) -> None:
+def test_last_words(unread: list[Row], outputs: dict[str, str], want: object) -> None:
     assert json.loads(last_words(unread, outputs, None)) == want

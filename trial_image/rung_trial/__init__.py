@@ -1,4 +1,4 @@
-"""Tells Rung how a training goes, and tells the training what Rung wants of it. Standard library only.
+"""Tells Rung how a training goes, and the training what Rung wants of it. Standard library only, Python 3.8 or later.
 
     import rung_trial
 
@@ -6,13 +6,12 @@
         for epoch in trial.steps(default=27):
             trial.report(step=epoch, val_loss=train_one_epoch())
 
-Every report is one JSON line on stdout and one observation that the operator fetches over HTTP; what it has not fetched
+Every report is a JSON line on stdout and an observation that the operator fetches over HTTP; what it has not fetched
 when the process ends goes into the termination message. SIGTERM ends `steps()`, makes `should_stop()` true and the exit
 code 143. Without an operator (no RUNG_TRIAL in the environment) the same program runs and only prints.
-The protocol is docs/trial-contract.md: a program can speak it without this package.
+`rung_trial.integrations` has callbacks for frameworks, the command `rung-trial` is for other languages, and
+docs/trial-contract.md is the protocol: a program can speak it without this package.
 """
-
-from __future__ import annotations
 
 import os
 
@@ -22,7 +21,5 @@ __all__ = ["BAD_CONFIGURATION", "INFEASIBLE", "STOPPED", "Trial", "checkpoint", 
 __all__ += ["should_stop", "start", "steps"]
 
 _trial = Trial(os.environ)  # one process, one trial: a second start() goes on counting where the first one ended
-start = _trial.start
-report, output, finish = _trial.report, _trial.output, _trial.finish
-steps, should_stop = _trial.steps, _trial.should_stop
-checkpoint, resume = _trial.checkpoint, _trial.resume
+start, finish, report, output = _trial.start, _trial.finish, _trial.report, _trial.output
+steps, should_stop, checkpoint, resume = _trial.steps, _trial.should_stop, _trial.checkpoint, _trial.resume

@@ -8,56 +8,48 @@ sweeps away.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Callable
 
-
-class Checkpoint:
+@contextmanager
+def checkpoint(where: str, step: int, keep: int, written: Callable[[], None]) -> Iterator[Path]:
     """`with` yields the folder to write into; leaving the block makes it a checkpoint, an exception throws it away."""
-
-    def __init__(self, directory: Path, step: int, keep: int, written: Callable[[int], None]) -> None:
-        self.path = directory / f"step-{step:d}"
-        self._unfinished = directory / f".unfinished-step-{step:d}"
-        self._step, self._keep, self._written = step, keep, written
-
-    def __enter__(self) -> Path:
-        for leftover in self.path.parent.glob(".unfinished-*"):
-            shutil.rmtree(leftover)
-        self._unfinished.mkdir(parents=True)
-        return self._unfinished
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        if kind is not None or self.path.exists():
-            shutil.rmtree(self._unfinished)
-        else:
-            for folder, _, files in os.walk(self._unfinished):
+    directory = Path(where)
+    path, unfinished = directory / f"step-{step:d}", directory / f".unfinished-step-{step:d}"
+    for leftover in directory.glob(".unfinished-*"):
+        shutil.rmtree(leftover)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        if not path.exists():
+            for folder, _, files in os.walk(unfinished):
                 for name in [*files, ""]:
                     _make_durable(os.path.join(folder, name))
-            self._unfinished.rename(self.path)
-            _make_durable(self.path.parent)
-        if kind is None:
-            self._written(self._step)
-            for _, old in complete(self.path.parent)[: -self._keep] if self._keep else []:
-                shutil.rmtree(old, ignore_errors=True)
+            unfinished.rename(path)
+            _make_durable(directory)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    written()
+    for _, old in _complete(directory.glob("*"))[:-keep] if keep else []:
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def step_of(path: Path) -> int | None:
-    """The step that a checkpoint's name gives, None if it is no checkpoint's name."""
-    word, _, digits = path.name.partition("-")
-    return int(digits) if word == "step" and digits.isascii() and digits.isdigit() else None
+def resumed(named: str, directory: str) -> tuple[int, Path] | None:
+    """Step and path of the checkpoint that is named, else of the latest in the directory, if there is one."""
+    found = _complete([Path(named)] if named else Path(directory).glob("*"))
+    if named and not found:
+        raise FileNotFoundError(f"RUNG_RESUME_FROM must name an existing checkpoint step-<n>, got {named}")
+    return found[-1] if found else None
 
 
-def complete(directory: Path) -> list[tuple[int, Path]]:
-    """Step and path of every checkpoint in a directory, by step."""
-    found = [(step_of(path), path) for path in directory.glob("step-*")]
-    return sorted((step, path) for step, path in found if step is not None)
+def _complete(paths: Iterable[Path]) -> list[tuple[int, Path]]:
+    """Step and path of those that are checkpoints, by step."""
+    named = [(re.fullmatch(r"step-([0-9]+)", path.name), path) for path in paths if path.exists()]
+    return sorted((int(step[1]), path) for step, path in named if step)
 
 
 def _make_durable(path: str | Path) -> None:

@@ -207,7 +207,7 @@ def run(setting: Setting, digits: Digits, *, epochs: int | None, seed: int | Non
             trial.report(step=epoch, val_loss=loss, val_accuracy=accuracy)
             if not math.isfinite(loss):
                 break
-            if trial.checkpoint_dir is not None:
+            if trial.checkpoint_dir:
                 with trial.checkpoint(epoch) as folder:
                     network.save(folder)
 

@@ -50,7 +50,7 @@ def main() -> None:
             if given.noise:
                 loss += given.noise * _normal(trial.seed, epoch)
             trial.report(step=epoch, loss=loss)
-            if trial.checkpoint_dir is not None:
+            if trial.checkpoint_dir:
                 with trial.checkpoint(epoch) as folder:
                     (folder / "loss.txt").write_text(f"{loss}\n")
 
