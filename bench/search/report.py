@@ -1,0 +1,245 @@
+"""What is published: bench/results/search.json with all figures, and the tables between the markers of docs/search.md.
+
+Rows of ours count only if the sources have not changed since; rows of peers as they are kept, with their versions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.report import RESULTS, ROOT, provenance
+from bench.search import figures, methods
+from bench.search.figures import MARKS, SHARES, Found
+from bench.search.problem import Problem
+from bench.search.problems import CORE, fits, group
+from bench.search.work import SUITES, kept
+
+PAGE = ROOT / "docs" / "search.md"
+NAME = "search"
+POINTS = tuple(range(5, 101, 5))  # of the figure's curves
+CLOCK = tuple(i / 20 for i in range(1, 21))
+RIVAL = "optuna-tpe"
+MANY_SEEDS = 32
+
+
+def build(cache: Path, problems: Sequence[Problem]) -> dict[str, Any]:
+    """Everything that is known, as one document."""
+    by_name = {p.name: p for p in problems}
+    current = {
+        name: methods.version(name) for name, entry in methods.METHODS.items() if entry.environment == methods.OURS
+    }
+    versions: dict[str, str] = {}
+    document: dict[str, Any] = {"suites": {}, "latency": _latency(cache, current)}
+    for suite in SUITES:
+        rows = list(_rows(cache, suite, by_name, current))
+        versions |= {row["method"]: row["version"] for row in rows}
+        if rows:
+            document["suites"][suite] = _suite(suite, rows, by_name)
+    document["versions"] = dict(sorted(versions.items()))
+    return document
+
+
+def _rows(
+    cache: Path, suite: str, problems: Mapping[str, Problem], current: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    for name, problem in problems.items():
+        if not fits(problem, suite):
+            continue
+        for method in methods.METHODS:
+            for seed in range(MANY_SEEDS):
+                row = kept(
+                    cache, {"suite": suite, "problem": name, "method": method, "seed": seed}, current.get(method)
+                )
+                if row is None:
+                    break
+                yield row
+
+
+def _suite(suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str, Problem]) -> dict[str, Any]:
+    """Tables by group of problems, and each problem's means."""
+    figure, marks = _figure_of(suite)
+    found = figures.collect(rows, problems, figure)
+    names = [p for p in problems if any(p in by_problem for by_problem in found.values())]
+    groups = {"own": [p for p in names if group(problems[p]) == "own"]}
+    folder = [p for p in names if group(problems[p]) == "folder"]
+    groups["folder"] = [p for p in CORE if p in folder] if suite in {"sequential", "parallel"} else folder
+    tables = {name: _table(found, chosen) for name, chosen in groups.items() if chosen}
+    each = {
+        p: {
+            m: {"mean": _list(np.mean(list(v[p].values()), axis=0)), "seeds": len(v[p])}
+            for m, v in found.items()
+            if p in v
+        }
+        for p in names
+    }
+    each_seed = (
+        {}
+        if suite != "constrained"
+        else {m: {p: {s: _list(v) for s, v in w.items()} for p, w in q.items()} for m, q in found.items()}
+    )
+    return {
+        "marks": list(marks),
+        "groups": groups,
+        "tables": tables,
+        "problems": each,
+        "seeds": each_seed,
+        "ask_ms": _ask_ms(rows),
+        "curves": _curves(suite, rows, problems, groups),
+    }
+
+
+def _figure_of(suite: str) -> tuple[Any, Sequence[float]]:
+    match suite:
+        case "curves":
+            return figures.regrets_in_time, SHARES
+        case "constrained":
+            return figures.feasible_best, MARKS
+        case "pareto":
+            return figures.hypervolumes, (25, 60)
+        case "cells":
+            return (lambda row, problem: figures.regrets(row, problem, (100, 200, 300))), (100, 200, 300)
+        case _:
+            return figures.regrets, MARKS
+
+
+def _table(found: Found, problems: Sequence[str]) -> list[dict[str, Any]]:
+    """One line for each method that ran on all of them, the best first."""
+    whole = [m for m in found if figures.mean(found, m, problems) is not None]
+    last = len(next(iter(found[whole[0]][problems[0]].values()))) - 1 if whole else 0
+    ranks = figures.ranks(found, whole, problems, last) if whole else {}
+    lines = []
+    for method in whole:
+        means = figures.mean(found, method, problems)
+        line: dict[str, Any] = {
+            "method": method,
+            "seeds": min(len(found[method][p]) for p in problems),
+            "mean": _list(means),
+            "rank": round(ranks[method], 2),
+        }
+        rivals = {}
+        for rival in whole:
+            if rival == method or not method.startswith("rung"):
+                continue
+            differences = [figures.difference(found, method, rival, problems, mark) for mark in range(last + 1)]
+            rivals[rival] = [None if d is None else [round(d.mean, 4), round(d.error, 4)] for d in differences]
+        line["against"] = rivals
+        lines.append(line)
+    return sorted(lines, key=lambda line: (line["mean"][-1], line["method"]))
+
+
+def _curves(
+    suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str, Problem], groups: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, list[float]]]:
+    """Mean regret along the way, for the figure."""
+    if suite not in {"sequential", "parallel", "curves"}:
+        return {}
+    if suite == "curves":
+        found = figures.collect(rows, problems, lambda r, p: figures.regrets_in_time(r, p, CLOCK))
+    else:
+        found = figures.collect(rows, problems, lambda r, p: figures.regrets(r, p, POINTS))
+    curves: dict[str, dict[str, list[float]]] = {}
+    for name, chosen in groups.items():
+        for method in found:
+            averaged = figures.mean(found, method, chosen)
+            if averaged is not None:
+                curves.setdefault(name, {})[method] = _list(averaged)
+    return curves
+
+
+def _ask_ms(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Median over all asks, or decision time of a trial."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        said = [row["decision_ms"]] if "decision_ms" in row else row["ask_ms"]
+        found.setdefault(row["method"], []).extend(said)
+    return {m: round(float(np.median(v)), 2) for m, v in found.items()}
+
+
+def _latency(cache: Path, current: Mapping[str, str]) -> dict[str, list[dict[str, float]]]:
+    found: dict[str, list[dict[str, float]]] = {}
+    for path in sorted((cache / "latency").glob("*.json")):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if row["version"] == current.get(row["method"], row["version"]):
+            found.setdefault(row["method"], []).append(row["figures"])
+    return {m: sorted(v, key=lambda f: f["told"]) for m, v in found.items()}
+
+
+def write(document: Mapping[str, Any]) -> None:
+    """The JSON, and the page's tables."""
+    RESULTS.mkdir(exist_ok=True)
+    made = {"made_by": {**provenance(), "command": "python -m bench.search"}, **document}
+    (RESULTS / f"{NAME}.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    for suite, content in document["suites"].items():
+        for name in content["tables"]:
+            page = _replaced(page, f"{suite} {name}", _markdown(suite, content, name))
+    page = _replaced(page, "latency", _latency_markdown(document["latency"]))
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def _replaced(page: str, name: str, text: str) -> str:
+    """The part between the markers; a page without them does not show it."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    return pattern.sub(lambda _: f"{begin}\n{text}\n{end}", page)
+
+
+def _markdown(suite: str, content: Mapping[str, Any], name: str) -> str:
+    problems, marks = content["groups"][name], content["marks"]
+    if suite in {"constrained", "pareto"}:
+        return _by_problem(content, problems, marks)
+    shown = [f"{mark:.0%}" if suite == "curves" else f"@{mark}" for mark in marks]
+    cost = "ms a trial" if suite == "curves" else "ms an ask"
+    ours = [line for line in content["tables"][name] if line["method"].startswith("rung")]
+    best = ours[0] if ours else None
+    header = ["", *shown, "rank", "seeds", cost, *([f"{best['method']} minus it, {shown[-1]}"] if best else [])]
+    lines = [header]
+    for line in content["tables"][name]:
+        cells = [f"`{line['method']}`", *(f"{v:.3f}" for v in line["mean"]), f"{line['rank']:.1f}", str(line["seeds"])]
+        cells.append(f"{content['ask_ms'].get(line['method'], 0):.1f}")
+        if best:
+            pair = best["against"].get(line["method"])
+            cells.append("" if not pair or pair[-1] is None else f"{pair[-1][0]:+.3f} ± {pair[-1][1]:.3f}")
+        lines.append(cells)
+    return f"{_table_text(lines)}\n\nProblems ({len(problems)}): {', '.join(problems)}."
+
+
+def _by_problem(content: Mapping[str, Any], problems: Sequence[str], marks: Sequence[float]) -> str:
+    header = ["", *(f"{p} @{m}" for p in problems for m in marks), "seeds"]
+    named = {m for p in problems for m in content["problems"][p]}
+    lines = [header]
+    for method in sorted(named):
+        cells = [f"`{method}`"]
+        for p in problems:
+            row = content["problems"][p].get(method)
+            cells += [f"{v:.4f}" if row else "" for v in (row["mean"] if row else marks)]
+        seeds = [content["problems"][p][method]["seeds"] for p in problems if method in content["problems"][p]]
+        lines.append([*cells, str(min(seeds))])
+    return _table_text(lines)
+
+
+def _latency_markdown(latency: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    sizes = sorted({f["told"] for measured in latency.values() for f in measured})
+    lines = [["", *(f"ask at n = {n:,}, ms" for n in sizes), "import + first ask, s", "peak, MiB"]]
+    for method, measured in latency.items():
+        by_size = {f["told"]: f for f in measured}
+        asks = [f"{by_size[n]['ask_ms']:.1f}" if n in by_size else "" for n in sizes]
+        first, peak = min(f["first_s"] for f in measured), max(f["peak_mib"] for f in measured)
+        lines.append([f"`{method}`", *asks, f"{first:.2f}", f"{peak:.0f}"])
+    return _table_text(lines)
+
+
+def _table_text(lines: Sequence[Sequence[str]]) -> str:
+    ruled = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in ruled)
+
+
+def _list(values: Any) -> list[float]:
+    """Finite figures for JSON; what is infinite (nothing feasible yet) as a large one."""
+    return [round(float(v), 5) if np.isfinite(v) else 1e9 for v in values]
