@@ -2,6 +2,9 @@
 
 import os
 
+# Before numpy: matrices here are small, and threads that wait for each other in processes side by side take ten times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 

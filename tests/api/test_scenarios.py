@@ -22,7 +22,7 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "k12_tekton_pipeline": ("spec.trial.manifest", "spec.trial.pods", "spec.trial.succeeded", "spec.trial.failed"),
     "p2_moved_ranges": (STUDIES,),
     "p3_trial_noise": ("spec.repeats", STUDIES),
-    "p4_exploitation": ("spec.sampler.type", "spec.repeats", STUDIES),
+    "p4_exploitation": ("spec.repeats", STUDIES),
     "p5_final_training": (STUDIES, "spec.trial.checkpoint.uri"),
     "r2_multi_node_kueue": ("spec.trial.manifest",),
     "r4_pbt_ray_style": (
@@ -36,8 +36,7 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "r8_inference_server": ("spec.repeats",),
     "r9_mpi_solver": ("spec.sampler.type", "spec.trial.manifest"),
     "s01_grid_search_cv": ("spec.objectives[0].standardErrorMetric",),
-    "s03_bayesian_one_by_one": ("spec.sampler.type",),
-    "s05_openbox_two_objectives": ("spec.sampler.type", STUDIES),
+    "s05_openbox_two_objectives": (STUDIES,),
     "s07a_halving_with_checkpoints": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),
     "s08_top_performers_first": (STUDIES,),
     "s09_architecture_search": ("spec.sampler.type",),

@@ -10,6 +10,7 @@ import pytest
 from rung.api.errors import InvalidStudy
 from rung.api.study import StudySpec
 from rung.search import Proposal, Request, make_sampler
+from rung.search.gp.sampler import GPSampler
 from rung.search.grid import GridSampler
 from rung.search.halton import HaltonSampler
 from rung.search.random import RandomSampler
@@ -44,6 +45,7 @@ def space_of(study: StudySpec) -> Space:
         pytest.param([LR], {"sampler": {"type": "Random"}}, RandomSampler, id="Random"),
         pytest.param([LR], {"sampler": {"type": "Sobol"}}, SobolSampler, id="Sobol"),
         pytest.param([LR], {"sampler": {"type": "Halton"}}, HaltonSampler, id="Halton"),
+        pytest.param([LR], {"sampler": {"type": "GP"}}, GPSampler, id="GP"),
         pytest.param([LR], {"sampler": {"type": "TPE"}}, TPESampler, id="TPE"),
         pytest.param([DEPTH], {"sampler": {"type": "Grid"}}, GridSampler, id="Grid"),
         pytest.param([LR], {}, SobolSampler, id="Auto on a continuous space"),
@@ -61,13 +63,13 @@ def test_the_sampler_of_a_spec(parameters: list[dict[str, Any]], fields: dict[st
     study = spec(*parameters, **fields)
     sampler = make_sampler(study, space_of(study))
     assert type(sampler) is want
-    assert sampler.learns is (want is TPESampler)
+    assert sampler.learns is (want in {GPSampler, TPESampler})
 
 
 @pytest.mark.parametrize(
     ("fields", "field", "message", "reason"),
     [
-        pytest.param({"sampler": {"type": "GP"}}, "spec.sampler.type", "not available", "NotImplemented", id="of later"),
+        pytest.param({"sampler": {"type": "CMAES"}}, "spec.sampler.type", "not available", "NotImplemented", id="of later"),
         pytest.param({"sampler": {"type": "Grid"}}, "spec.sampler.type", "give lr", "InvalidSpec", id="a continuous grid"),
         pytest.param({"sampler": {"type": "List"}}, "spec.sampler.type", "there are none", "InvalidSpec", id="empty list"),
         pytest.param(

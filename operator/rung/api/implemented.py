@@ -25,6 +25,7 @@ SAMPLERS = frozenset(
         SamplerType.HALTON,
         SamplerType.SOBOL,
         SamplerType.LIST,
+        SamplerType.GP,
         SamplerType.TPE,
     }
 )

@@ -46,6 +46,10 @@ def _make(spec: StudySpec, space: Space) -> Sampler:
             return SobolSampler()
         case SamplerType.LIST:
             return ListSampler()
+        case SamplerType.GP:
+            from rung.search.gp.sampler import GPSampler  # noqa: PLC0415 - scipy.linalg: 0.2 s that others need not pay
+
+            return GPSampler(setting_of(spec, space))
         case SamplerType.TPE:
             return TPESampler(setting_of(spec, space))
         case other:

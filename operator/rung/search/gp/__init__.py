@@ -1,0 +1,1 @@
+"""Bayesian optimisation with Gaussian processes; `sampler` is the door."""

@@ -1,0 +1,110 @@
+"""The history as arrays: what was tried where, what came out, and how far each figure can be trusted.
+
+    n  trials that say something: finished ones with objectives, failed ones, and running ones with a curve
+    U  (n, d)   where they lie              Y  (n, m)   objectives; NaN: none
+    E  (n, m)   standard error of each objective: reported by the trial, or of the forecast where it was stopped
+    C  (n, c)   violations; NaN: not reported
+    failed (n,)  finished without objectives: Failed, Infeasible
+    source (n,)  0: this study; 1, 2, …: the others, in the order of their names
+
+Rows are in the order of (source, number), so the order in which facts arrive makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rung.api.facts import TrialState
+from rung.search.gp.forecast import forecast
+from rung.search.observed import Encoder
+from rung.search.protocol import Setting, Told
+from rung.space.space import Array
+
+_BROKEN = frozenset({TrialState.FAILED, TrialState.INFEASIBLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """See the module. `pending` (p, d) is where unfinished trials lie."""
+
+    u: Array
+    y: Array
+    errors: Array
+    violations: Array
+    failed: NDArray[np.bool_]
+    source: NDArray[np.intp]
+    pending: Array
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """(n,) Which trials have objectives."""
+        return np.asarray(~np.isnan(self.y).any(axis=1))
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """(n,) Which trials of this study have objectives and violate nothing. What was not reported is not held
+        against a trial.
+        """
+        return np.asarray(self.measured & ~(self.violations > 0).any(axis=1) & (self.source == 0))
+
+
+class Reader:
+    """Reads histories of one study."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._encoder = Encoder(setting.space)
+
+    def read(self, history: Sequence[Told]) -> Knowledge:
+        """The history in arrays."""
+        setting = self._setting
+        observed = self._encoder.observed(history)
+        told = observed.trials
+        spoken = [i for i, trial in enumerate(told) if self._says_something(trial)]
+        says = [told[i] for i in spoken]
+        n, m = len(says), setting.objectives
+        y, errors = np.full((n, m), np.nan), np.zeros((n, m))
+        for i, trial in enumerate(says):
+            if trial.objectives:
+                y[i] = trial.objectives
+            if any(trial.deviations):
+                errors[i] = [deviation or 0.0 for deviation in trial.deviations]
+        violations = np.full((n, setting.constraints), np.nan)
+        for i, trial in enumerate(says):
+            if trial.violations:
+                violations[i] = trial.violations
+        names = sorted({trial.source for trial in says} - {""})
+        source = np.array([names.index(trial.source) + 1 if trial.source else 0 for trial in says], dtype=np.intp)
+        failed = np.array([trial.state in _BROKEN and not trial.objectives for trial in says], dtype=bool)
+        if setting.target is not None:
+            _complete(says, y, errors, source, setting.target)
+        pending = [i for i, trial in enumerate(told) if not trial.state.finished and not trial.source]
+        return Knowledge(observed.u[spoken], y, errors, violations, failed, source, observed.u[pending])
+
+    def _says_something(self, trial: Told) -> bool:
+        return bool(trial.objectives or trial.state in _BROKEN or (trial.curve and self._setting.target is not None))
+
+
+def _complete(says: Sequence[Told], y: Array, errors: Array, source: NDArray[np.intp], target: float) -> None:
+    """Put forecasts of the first objective in the place of what unfinished and stopped trials had come to."""
+    for k in np.unique(source):
+        rows = [i for i, of in enumerate(source.tolist()) if of == k]
+        partial = np.array([_is_partial(says[i], target) for i in rows]) > 0
+        if not partial.any():
+            continue
+        finals = np.where(partial, np.nan, y[rows, 0])
+        value, error = forecast([says[i].curve for i in rows], finals, target)
+        at = np.array(rows)[partial]
+        y[at, 0] = value[partial]
+        errors[at, 0] = np.hypot(error[partial], errors[at, 0])
+        y[at[np.isnan(y[at]).any(axis=1)]] = np.nan  # some objectives are not known yet
+
+
+def _is_partial(trial: Told, target: float) -> bool:
+    if not trial.curve or trial.state in _BROKEN:
+        return False
+    return not trial.state.finished or (trial.state is TrialState.STOPPED and trial.curve[-1][0] < target)
