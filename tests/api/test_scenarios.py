@@ -1,4 +1,8 @@
-"""43 Studies as users would write them: each is a valid Study, and what does not work yet is refused by name."""
+"""43 Studies as users would write them: each is a valid Study, and what does not work yet is refused by name.
+
+Those that run do so on a cluster (tests/cluster/test_scenarios.py); those that need other kinds of workload, or a reader
+beside the program, in simulation (tests/simulate/test_scenarios.py).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from rung.api.errors import InvalidStudy
 from rung.api.implemented import not_implemented
 from rung.api.study import parse_study
 from rung.controller.acceptance import check
+from tests.api.runnable import IN_SIMULATION, NOT_YET, ON_A_CLUSTER
 from tests.api.studies import scenarios
 
 STUDIES = "spec.warmStart.studies"
@@ -44,6 +49,12 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "s12b_dcgan_pbt": ("spec.scheduler.type", "spec.scheduler.pbt", "spec.trial.checkpoint.retain"),
 }
 """What keeps a scenario from running in this version. All others run."""
+
+
+def test_every_scenario_is_accounted_for() -> None:
+    counts = {"run on a cluster": ON_A_CLUSTER, "run in simulation": IN_SIMULATION, "are refused by name": NOT_YET}
+    print("; ".join(f"{len(names)} {what}" for what, names in counts.items()))
+    assert sorted((*ON_A_CLUSTER, *IN_SIMULATION, *NOT_YET)) == sorted(scenarios())
 
 
 @pytest.mark.parametrize("name", sorted(scenarios()))

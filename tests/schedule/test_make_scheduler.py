@@ -7,6 +7,7 @@ import pytest
 from rung.api.errors import InvalidStudy
 from rung.api.study import Mode, SchedulerType, StudySpec, parse_study
 from rung.schedule import Entry, RungTable, Verdict, make_scheduler
+from rung.schedule.rungs import thinning
 
 
 def spec(scheduler: Mapping[str, object], *, direction: str = "Minimize") -> StudySpec:
@@ -54,6 +55,13 @@ EPOCHS = {"metric": "epoch", "max": 27}
             (5, 6, 7, 8),
             8,
             id="the median rule starts at resource.min",
+        ),
+        pytest.param(
+            {"type": "MedianStop", "medianStop": {"startStep": 2}},
+            "MedianStop",
+            thinning(2),
+            None,
+            id="the median rule needs no resource",
         ),
         pytest.param(
             {"type": "MedianStop", "resource": {"max": 4}, "medianStop": {"startStep": 2, "minTrials": 1}},

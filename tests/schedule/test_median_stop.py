@@ -21,6 +21,14 @@ class TestMedianStopWithOneOtherTrial(AsynchronousContract):
         return MedianStop(1, 5, min_trials=1, wording=WORDING)
 
 
+def test_without_a_last_step_every_comparison_may_stop() -> None:
+    rule = MedianStop(1, None, min_trials=1, wording=WORDING)
+    last = rule.rungs(0)[-1]
+    table = RungTable.of([(Entry(0, last, 0.5, 1, best=0.0), 0, GO)])
+    assert rule.target is None
+    assert rule.judge(table, Entry(1, last, 0.9, 2, best=0.9)).verdict is Verdict.STOP
+
+
 def means(*figures: float, step: int = 5) -> RungTable:
     return RungTable.of([(Entry(n, step, value, n + 1, best=0.0), 0, GO) for n, value in enumerate(figures)])
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.schedule.rungs import bracket_sizes, cohort_size, evenly, keep, ladder, weighted_choice
+from rung.schedule.rungs import bracket_sizes, cohort_size, evenly, keep, ladder, thinning, weighted_choice
 
 
 @given(low=st.integers(1, 50), eta=st.integers(2, 5), k=st.integers(0, 6))
@@ -76,6 +76,15 @@ def test_even_steps_are_at_most_32_and_hold_both_ends(low: int, span: int) -> No
     assert len(steps) == min(span + 1, 32)
     gaps = [b - a for a, b in pairwise(steps)]
     assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+@given(low=st.integers(1, 1_000))
+def test_steps_without_an_end_are_32_that_lie_ever_further_apart(low: int) -> None:
+    steps = thinning(low)
+    gaps = [b - a for a, b in pairwise(steps)]
+    assert (len(steps), steps[0], gaps[:11]) == (32, low, [1] * 11)
+    assert gaps == sorted(gaps)
+    assert steps[-1] >= 5_000
 
 
 @pytest.mark.parametrize(("low", "high"), [pytest.param(0, 5, id="start 0"), pytest.param(6, 5, id="start above max")])

@@ -7,6 +7,7 @@ Accepted=False with reason NotImplemented.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from rung.api.errors import InvalidStudy
 from rung.api.metrics import MetricSource
@@ -42,21 +43,28 @@ MODES = (Mode.STOP, Mode.RESTART)
 SOURCES = frozenset(MetricSource) - {MetricSource.FILE}
 
 
-def check_implemented(spec: StudySpec) -> None:
-    """Raise InvalidStudy, reason NotImplemented, for the first field that asks for what does not exist yet."""
-    missing = next(_missing(spec), None)
-    if missing is not None:
-        field, message = missing
+def check_decidable(spec: StudySpec) -> None:
+    """Raise InvalidStudy, reason NotImplemented, for the first field that asks for a decision nobody can take yet."""
+    _check(_deciding(spec))
+
+
+def check_runnable(spec: StudySpec) -> None:
+    """The same for a field that asks how programs are started or read; where curves stand in for them, nobody asks."""
+    _check(chain(_reading(spec), _running(spec)))
+
+
+def _check(missing: Iterator[tuple[str, str]]) -> None:
+    for field, message in missing:
         raise InvalidStudy(field, message, reason=NOT_IMPLEMENTED)
 
 
 def not_implemented(spec: StudySpec) -> tuple[str, ...]:
     """The paths of all such fields."""
-    return tuple(field for field, _ in _missing(spec))
+    return tuple(field for field, _ in chain(_deciding(spec), _reading(spec), _running(spec)))
 
 
-def _missing(spec: StudySpec) -> Iterator[tuple[str, str]]:
-    """(field, what to do), in the order of the spec."""
+def _deciding(spec: StudySpec) -> Iterator[tuple[str, str]]:
+    """(field, what to do)."""
     for i, objective in enumerate(spec.objectives):
         if objective.standard_error_metric is not None:
             yield f"spec.objectives[{i}].standardErrorMetric", _later("leave it out")
@@ -65,8 +73,6 @@ def _missing(spec: StudySpec) -> Iterator[tuple[str, str]]:
         yield "spec.repeats", _later("leave it out")
     if spec.warm_start is not None and spec.warm_start.studies:
         yield "spec.warmStart.studies", _later("copy the points that matter into warmStart.points")
-    yield from _reading(spec)
-    yield from _running(spec)
 
 
 def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ LADDERS = frozenset(
 BRACKETED = frozenset({SchedulerType.HYPERBAND, SchedulerType.ASHA, SchedulerType.HYPER_TUNE})
 POPULATIONS = frozenset({SchedulerType.PBT, SchedulerType.PB2})
 COUNTING = LADDERS | POPULATIONS | {SchedulerType.CURVE_EXTRAPOLATION}
-"""They need a resource. MedianStop does too, but not its end."""
+"""They need a resource. MedianStop compares trials at equal steps, and need not know the last."""
 
 DEFAULT_ETA = 3
 """e is the optimum of the bound in Li et al. 2018, and 3 is the next whole number."""
@@ -97,7 +97,7 @@ class MedianStopOptions(ApiModel):
     """Options of scheduler MedianStop."""
 
     start_step: Steps | None = Field(
-        default=None, description="The first step at which a trial may be stopped; resource.min if absent."
+        default=None, description="The first step at which a trial may be stopped; resource.min if absent, or 1."
     )
     min_trials: Positive | None = Field(
         default=None, description="Other trials that must have come as far before one is stopped; 3 if absent."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rung.api.errors import InvalidStudy
-from rung.api.implemented import check_implemented
+from rung.api.implemented import check_decidable
 from rung.api.limits import resolved_trials
 from rung.api.study import Mode, Study, StudySpec
 from rung.brain.measure import Measure, compile_measure
@@ -44,7 +44,7 @@ class Plan:
         Raises InvalidStudy with the field's path, reason "NotImplemented" for what a later version will bring.
         """
         spec = study.spec
-        check_implemented(spec)
+        check_decidable(spec)
         space = Space.of(spec.parameters, spec.parameter_constraints)
         sampler = make_sampler(spec, space)
         scheduler = make_scheduler(spec)

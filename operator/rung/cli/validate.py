@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from rung.api.errors import InvalidStudy, RungError
+from rung.api.implemented import check_runnable
 from rung.brain import Plan
 from rung.cli.documents import Source, read_sources
 from rung.kube.render import check_pod_template
@@ -36,6 +37,7 @@ def problem(source: Source) -> InvalidStudy | None:
     """Why the study cannot run; None if it can."""
     try:
         plan = Plan.of(source.study())
+        check_runnable(plan.spec)
         check_pod_template(plan.study)
     except InvalidStudy as error:
         return error

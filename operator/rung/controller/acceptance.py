@@ -12,6 +12,7 @@ import logging
 from typing import Any
 
 from rung.api.errors import InvalidStudy
+from rung.api.implemented import check_runnable
 from rung.api.study import Study, StudyStatus
 from rung.api.trial import Trial
 from rung.brain import Plan
@@ -27,6 +28,7 @@ log = logging.getLogger("rung.controller")
 def check(study: Study, previous: StudyStatus | None = None) -> Plan:
     """Everything that needs no cluster. Raises InvalidStudy."""
     plan = Plan.of(study)
+    check_runnable(study.spec)
     check_pod_template(study)
     if previous is not None and previous.frozen_hash and previous.frozen_hash != frozen_hash(study):
         raise InvalidStudy(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from rung.api.implemented import check_runnable
 from rung.api.study import Study, StudyStatus
 from rung.brain import Decision, Plan, StudyRecord, StudyState, StudyVerdict, Trials
 from rung.executor.body import Sight
@@ -90,6 +91,7 @@ async def run_study(
         limits = study.spec.limits.model_copy(update={"parallelism": options.parallelism})
         study = study.model_copy(update={"spec": study.spec.model_copy(update={"limits": limits})})
     plan = Plan.of(study)
+    check_runnable(study.spec)
     template = Template.of(plan, environment)
     state = State(options.directory)
     state.open()

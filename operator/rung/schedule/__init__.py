@@ -57,6 +57,8 @@ def make_scheduler(spec: StudySpec) -> Scheduler:
             "spec.scheduler.mode", f"{asked.mode} is not implemented yet; use Stop or Restart", reason="NotImplemented"
         )
     resource = asked.resource
+    if asked.type is SchedulerType.MEDIAN_STOP:
+        return _median_stop(asked, resource, spec)
     if resource is None:
         message = f"{asked.type.value} compares trials at steps: give resource, for example {{metric: epoch, max: 27}}"
         raise InvalidStudy("spec.scheduler.resource", message)
@@ -77,17 +79,25 @@ def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Sch
             return Hyperband(low, high, eta, brackets=asked.brackets, wording=wording)
         case SchedulerType.ASHA:
             return Asha(low, high, eta, brackets=asked.brackets or 1, wording=wording)
-        case SchedulerType.MEDIAN_STOP:
-            options = asked.median_stop
-            start = low if options is None or options.start_step is None else options.start_step
-            fewest = MIN_TRIALS if options is None or options.min_trials is None else options.min_trials
-            return MedianStop(start, high, min_trials=fewest, wording=wording)
         case _:
             message = f"{asked.type.value} is not implemented yet; use SuccessiveHalving, Hyperband, ASHA or MedianStop"
             raise InvalidStudy("spec.scheduler.type", message, reason="NotImplemented")
 
 
-def _wording(spec: StudySpec, resource: Resource) -> Wording:
+def _median_stop(asked: SchedulerSpec, resource: Resource | None, spec: StudySpec) -> MedianStop:
+    """The one scheduler that needs no last step: it compares trials at equal steps, however many there are."""
+    options = asked.median_stop
+    low, high = (1, None) if resource is None else (resource.min, resource.max)
+    start = low if options is None or options.start_step is None else options.start_step
+    fewest = MIN_TRIALS if options is None or options.min_trials is None else options.min_trials
+    try:
+        return MedianStop(start, high, min_trials=fewest, wording=_wording(spec, resource))
+    except ValueError as error:
+        raise InvalidStudy("spec.scheduler", str(error)) from error
+
+
+def _wording(spec: StudySpec, resource: Resource | None) -> Wording:
     """Reasons name the metric that trials are ranked by, as the user wrote it."""
     ranked = spec.scheduler.rank_by or spec.objectives[0]
-    return Wording(metric=ranked.metric, resource=resource.metric, maximize=ranked.direction is Direction.MAXIMIZE)
+    counter = "step" if resource is None else resource.metric
+    return Wording(metric=ranked.metric, resource=counter, maximize=ranked.direction is Direction.MAXIMIZE)

@@ -7,14 +7,15 @@
 Comparing a best with means is meant: noise helps a trial, and only one that never was as good as a typical trial was
 on average is stopped. Vizier takes the means of completed trials alone; here all that came by count, so that the rule
 works from the first hour on. Values are compared at every whole step from `start_step` to `max`, or at 32 evenly
-spaced ones where those are more: the record of a trial holds no more. Source: Golovin et al. 2017 (Vizier), section
+spaced ones where those are more: the record of a trial holds no more. A study without a resource has no last step;
+there the steps compared lie further and further apart. Source: Golovin et al. 2017 (Vizier), section
 3.2.2.
 """
 
 from __future__ import annotations
 
 from rung.schedule.protocol import Entry, Expected, Judgement, RungTable, Statistic, Verdict
-from rung.schedule.rungs import evenly
+from rung.schedule.rungs import evenly, thinning
 from rung.schedule.wording import Wording
 
 MIN_TRIALS = 3
@@ -28,19 +29,22 @@ class MedianStop:
     synchronous = False
 
     def __init__(
-        self, start_step: int, high: int, *, min_trials: int = MIN_TRIALS, wording: Wording | None = None
+        self, start_step: int, high: int | None, *, min_trials: int = MIN_TRIALS, wording: Wording | None = None
     ) -> None:
-        """Raises ValueError unless 1 <= start_step <= high and min_trials >= 1."""
+        """`high` None: nobody knows how long a trial trains. Raises ValueError unless 1 <= start_step <= high and
+        min_trials >= 1.
+        """
         if min_trials < 1:
             raise ValueError(f"a median needs at least one other trial, got min_trials {min_trials}")
-        self._steps = evenly(start_step, high)
+        self._steps = thinning(start_step) if high is None else evenly(start_step, high)
+        self._target = high
         self._min_trials = min_trials
         self._wording = wording or Wording()
 
     @property
-    def target(self) -> int:
-        """The last step."""
-        return self._steps[-1]
+    def target(self) -> int | None:
+        """The last step, if the study names one."""
+        return self._target
 
     def bracket(self, number: int) -> int:  # noqa: ARG002 - the protocol's signature
         """All trials are compared with each other."""
@@ -63,7 +67,7 @@ class MedianStop:
 
     def _word(self, table: RungTable, entry: Entry) -> tuple[Verdict, str]:
         best = entry.value if entry.best is None else entry.best
-        if entry.rung == self._steps[-1]:
+        if entry.rung == self._target:
             return Verdict.CONTINUE, self._wording.last(entry.rung, best)
         seen = table.at(0, entry.rung).compare(entry)
         others, median = seen.n - 1, seen.median_of_others
