@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two processes side by side: the tests on the cluster wait more than they compute. `make test PYTEST_ARGS=` runs one after the other.
 PYTEST_ARGS ?= -n 2 --dist loadgroup -q
 
-.PHONY: help venv check test demo demo-record cluster cluster-down bench docs clean
+.PHONY: help venv check test test-integrations demo demo-record cluster cluster-down bench docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -27,6 +27,17 @@ demo-record: venv  ## the demo, and what it showed written into README
 test: venv  ## all tests; builds the control plane the first time (about 5 minutes)
 	@$(BIN)/python -m devcluster build
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+INTEGRATIONS := .venv-integrations
+$(INTEGRATIONS)/.ready: tests/trial_image/integrations.txt
+	@echo "==> Keras, Lightning, transformers, XGBoost and LightGBM in $(INTEGRATIONS) (some 6 GB, PyTorch's CUDA included)"
+	@test -x $(INTEGRATIONS)/bin/python || $(PYTHON) -m venv $(INTEGRATIONS)
+	@$(INTEGRATIONS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r tests/trial_image/integrations.txt
+	@touch $@
+
+# PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" gets a PyTorch without CUDA, where that host can be reached.
+test-integrations: $(INTEGRATIONS)/.ready  ## the SDK's callbacks in the real frameworks, in an environment of their own
+	@$(INTEGRATIONS)/bin/python -m pytest --noconftest -c tests/trial_image/integrations.ini tests/trial_image/test_integrations.py
 
 check: venv  ## style, types, arrows between the parts, generated files up to date
 	@$(BIN)/ruff check .
@@ -52,4 +63,4 @@ bench: venv  ## every benchmark; results go to bench/results
 	@$(BIN)/python -m bench
 
 clean:  ## remove what these targets made here (caches elsewhere stay)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .rung .devcluster
+	rm -rf $(VENV) $(INTEGRATIONS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .rung .devcluster

@@ -8,13 +8,14 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 TRIAL_IMAGE = Path(__file__).parents[2] / "trial_image"
 WITHIN = 30.0  # seconds: none of these processes lives for more than a few, on the slowest machine
@@ -37,8 +38,8 @@ class Ended:
 class Process:
     """A running trial."""
 
-    def __init__(self, popen: subprocess.Popen[str]) -> None:
-        self.popen = popen
+    def __init__(self, popen: subprocess.Popen[str], stderr: IO[str]) -> None:
+        self.popen, self.stderr = popen, stderr
         self.seen: list[str] = []
 
     def line(self) -> str:
@@ -55,9 +56,15 @@ class Process:
         self.popen.stdin.flush()
 
     def end(self) -> Ended:
-        """Wait for it."""
-        rest, stderr = self.popen.communicate(timeout=WITHIN)
-        return Ended(self.popen.returncode, self.seen + rest.splitlines(), stderr)
+        """Close its stdin, and wait for it. `communicate` would pass over what `line` has left in the buffer."""
+        assert self.popen.stdin is not None
+        assert self.popen.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.popen.stdin.close()
+        rest = self.popen.stdout.read().splitlines()
+        code = self.popen.wait(WITHIN)
+        self.stderr.seek(0)
+        return Ended(code, self.seen + rest, self.stderr.read())
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
@@ -69,18 +76,15 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
 @contextlib.contextmanager
 def process(command: Sequence[str], **env: str) -> Iterator[Process]:
     """A command as a trial; killed on leaving if it still runs."""
-    with subprocess.Popen(
-        command,
-        env=environment(env),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as popen:
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryFile("w+") as stderr,
+        subprocess.Popen(command, env=environment(env), stdin=pipe, stdout=pipe, stderr=stderr, text=True) as popen,
+    ):
         watchdog = threading.Timer(WITHIN, popen.kill)  # a line that never comes ends the test, not the test run
         watchdog.start()
         try:
-            yield Process(popen)
+            yield Process(popen, stderr)
         finally:
             watchdog.cancel()
             popen.kill()

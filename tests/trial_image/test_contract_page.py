@@ -77,6 +77,13 @@ def test_the_shell_example_goes_on_from_the_checkpoint_it_is_given(script: list[
     assert (lost.code, lost.lines) == (1, [])
 
 
+def test_the_page_says_what_the_callbacks_were_tried_with() -> None:
+    pinned = dict(re.findall(r"^(\w+)==(\S+)$", (Path(__file__).parent / "integrations.txt").read_text(), re.MULTILINE))
+    table = PAGE.partition("## Frameworks")[2].partition("```")[0]
+    for name in ("keras", "lightning", "transformers", "xgboost", "lightgbm"):
+        assert pinned[name] in table
+
+
 def test_the_page_names_every_variable_that_the_sdk_reads() -> None:
     sources = "".join(path.read_text() for path in (TRIAL_IMAGE / "rung_trial").glob("*.py"))
     read = set(re.findall(r'"(RUNG_[A-Z_]+|POD_IP|RANK|OMPI_[A-Z_]+)"', sources))
