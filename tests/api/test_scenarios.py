@@ -39,7 +39,7 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "r5_dear_final_metric": ("spec.scheduler.mode", "spec.trial.checkpoint.uri", "spec.trial.checkpoint.retain"),
     "r7_reinforcement_learning": ("spec.repeats",),
     "r8_inference_server": ("spec.repeats",),
-    "r9_mpi_solver": ("spec.sampler.type", "spec.trial.manifest"),
+    "r9_mpi_solver": ("spec.trial.manifest",),
     "s01_grid_search_cv": ("spec.objectives[0].standardErrorMetric",),
     "s05_openbox_two_objectives": (STUDIES,),
     "s07a_halving_with_checkpoints": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),

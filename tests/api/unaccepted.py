@@ -258,7 +258,7 @@ CASES: tuple[Case, ...] = (
     # --- what is to come
     *(
         later(f"sampler {kind}", study(sampler={"type": kind}), "spec.sampler.type")
-        for kind in ("LatinHypercube", "RandomForest", "CMAES", "Evolution", "NSGA2", "Reinforce")
+        for kind in ("CMAES", "Evolution", "NSGA2", "Reinforce")
     ),
     *(
         later(f"scheduler {kind}", study(scheduler={"type": kind, "resource": EPOCHS}), "spec.scheduler.type")

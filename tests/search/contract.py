@@ -317,14 +317,15 @@ class LearnerContract(ContinuousContract):
             assert proposal is not None
             history.append(Told(number, proposal.parameters, TrialState.SUCCEEDED, (number % 4,)))
 
-    def test_it_finds_better_points_than_an_even_spread(self) -> None:
-        def best(sampler: Sampler, seed: int) -> float:
-            found = tuned(sampler, bowl.space, bowl.value, bowl.trials, seed=seed)
-            return min(trial.value for trial in found if trial.value is not None)
+    def test_it_comes_to_try_better_points_than_an_even_spread(self) -> None:
+        def late(sampler: Sampler, seed: int) -> float:
+            """What is usual among the last third of the trials."""
+            trials = tuned(sampler, bowl.space, bowl.value, bowl.trials, seed=seed)[-bowl.trials // 3 :]
+            return float(np.median([trial.value for trial in trials if trial.value is not None]))
 
         setting = Setting(bowl.space, trials=bowl.trials)
-        learned = [best(self.learner(setting), seed) for seed in range(4)]
-        spread = [best(SobolSampler(), seed) for seed in range(4)]
+        learned = [late(self.learner(setting), seed) for seed in range(2)]
+        spread = [late(SobolSampler(), seed) for seed in range(2)]
         assert np.mean(learned) < 0.7 * np.mean(spread)
 
     def test_it_keeps_away_from_where_trials_fail(self) -> None:

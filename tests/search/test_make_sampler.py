@@ -13,7 +13,9 @@ from rung.search import Proposal, Request, make_sampler
 from rung.search.gp.sampler import GPSampler
 from rung.search.grid import GridSampler
 from rung.search.halton import HaltonSampler
+from rung.search.latin_hypercube import LatinHypercubeSampler
 from rung.search.random import RandomSampler
+from rung.search.random_forest import RandomForestSampler
 from rung.search.sobol import SobolSampler
 from rung.search.tpe import TPESampler
 from rung.space.space import Space
@@ -46,7 +48,9 @@ def space_of(study: StudySpec) -> Space:
         pytest.param([LR], {"sampler": {"type": "Sobol"}}, SobolSampler, id="Sobol"),
         pytest.param([LR], {"sampler": {"type": "Halton"}}, HaltonSampler, id="Halton"),
         pytest.param([LR], {"sampler": {"type": "GP"}}, GPSampler, id="GP"),
+        pytest.param([LR], {"sampler": {"type": "LatinHypercube"}}, LatinHypercubeSampler, id="LatinHypercube"),
         pytest.param([LR], {"sampler": {"type": "TPE"}}, TPESampler, id="TPE"),
+        pytest.param([LR], {"sampler": {"type": "RandomForest"}}, RandomForestSampler, id="RandomForest"),
         pytest.param([DEPTH], {"sampler": {"type": "Grid"}}, GridSampler, id="Grid"),
         pytest.param([LR], {}, SobolSampler, id="Auto on a continuous space"),
         pytest.param([DEPTH], {}, GridSampler, id="Auto where the default of 64 trials covers everything"),
@@ -63,7 +67,7 @@ def test_the_sampler_of_a_spec(parameters: list[dict[str, Any]], fields: dict[st
     study = spec(*parameters, **fields)
     sampler = make_sampler(study, space_of(study))
     assert type(sampler) is want
-    assert sampler.learns is (want in {GPSampler, TPESampler})
+    assert sampler.learns is (want in {GPSampler, TPESampler, RandomForestSampler})
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ SAMPLERS = frozenset(
         SamplerType.SOBOL,
         SamplerType.LIST,
         SamplerType.GP,
+        SamplerType.LATIN_HYPERCUBE,
         SamplerType.TPE,
+        SamplerType.RANDOM_FOREST,
     }
 )
 SCHEDULERS = frozenset(

@@ -9,9 +9,11 @@ from rung.search.auto import auto
 from rung.search.enqueued import WithEnqueued, enqueued
 from rung.search.grid import GridSampler
 from rung.search.halton import HaltonSampler
+from rung.search.latin_hypercube import LatinHypercubeSampler
 from rung.search.list import ListSampler
 from rung.search.protocol import Proposal, Request, Sampler, Setting, Told
 from rung.search.random import RandomSampler
+from rung.search.random_forest import RandomForestSampler
 from rung.search.sobol import SobolSampler
 from rung.search.tpe import TPESampler
 from rung.space.space import Space
@@ -44,6 +46,8 @@ def _make(spec: StudySpec, space: Space) -> Sampler:
             return HaltonSampler()
         case SamplerType.SOBOL:
             return SobolSampler()
+        case SamplerType.LATIN_HYPERCUBE:
+            return LatinHypercubeSampler(resolved_trials(spec, space.grid_size()))
         case SamplerType.LIST:
             return ListSampler()
         case SamplerType.GP:
@@ -52,6 +56,8 @@ def _make(spec: StudySpec, space: Space) -> Sampler:
             return GPSampler(setting_of(spec, space))
         case SamplerType.TPE:
             return TPESampler(setting_of(spec, space))
+        case SamplerType.RANDOM_FOREST:
+            return RandomForestSampler(setting_of(spec, space))
         case other:
             raise InvalidStudy(
                 "spec.sampler.type", f"{other.value} is not available in this version", reason="NotImplemented"

@@ -39,6 +39,7 @@ class Encoder:
 
     def __init__(self, space: Space) -> None:
         self._space = space
+        self._is_conditional = any(variable.conditions for variable in space.variables if variable.axis >= 0)
         self._rows: tuple[dict[tuple[str, int], tuple[Assignment, int]], Array, Bools] = (
             {},
             np.empty((0, space.d)),
@@ -55,16 +56,23 @@ class Encoder:
         u, active = np.empty((len(trials), self._space.d)), np.empty((len(trials), self._space.d), dtype=bool)
         u[old], active[old] = known_u[rows[old]], known_active[rows[old]]
         for i in np.flatnonzero(~old).tolist():
-            u[i], active[i] = self.encoded(trials[i].parameters)
+            parameters = trials[i].parameters
+            u[i] = self._space.encode(parameters)
+            active[i] = [dimension.name in parameters for dimension in self._space.dimensions]
         u.flags.writeable = active.flags.writeable = False
         index = {(told.source, told.number): (told.parameters, i) for i, told in enumerate(trials)}
         self._rows = (index, u, active)
         return Observed(tuple(trials), u, active)
 
-    def encoded(self, parameters: Assignment) -> tuple[Array, Bools]:
-        """One point and which of its coordinates are active, (d,) each."""
-        is_active = [dimension.name in parameters for dimension in self._space.dimensions]
-        return self._space.encode(parameters), np.array(is_active, dtype=bool)
+    def active(self, u: Array) -> Bools:
+        """Which parameters are active at points of the cube, (m, d) -> (m, d)."""
+        active = np.ones(u.shape, dtype=bool)
+        if self._is_conditional:
+            names = [dimension.name for dimension in self._space.dimensions]
+            for i, row in enumerate(u.tolist()):
+                assignment = self._space.decode(row)
+                active[i] = [name in assignment for name in names]
+        return active
 
     @staticmethod
     def _row(entry: tuple[Assignment, int] | None, told: Told) -> int:

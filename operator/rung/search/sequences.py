@@ -58,8 +58,18 @@ def halton(seed: int, d: int, n: int) -> Iterator[Sequence[float]]:
     return _shifted(_halton_block, seed, d, n)
 
 
-def _shifted(block: Callable[[int, int, int], Array], seed: int, d: int, n: int) -> Iterator[Sequence[float]]:
-    first = _row(block, seed, d, n)
+def latin_hypercube(seed: int, d: int, n: int, strata: int) -> Iterator[Sequence[float]]:
+    """Points of a Latin hypercube of so many strata, behind it of a further one: of points that belong together, each
+    stratum of each axis has one. There are fewer strata where a hypercube would have more than 131,072 numbers.
+    """
+    strata = max(1, min(strata, 2 * _BLOCK_NUMBERS // max(d, 1)))
+    return _shifted(lambda seed, d, k: _latin_block(seed, d, k, strata), seed, d, n, strata)
+
+
+def _shifted(
+    block: Callable[[int, int, int], Array], seed: int, d: int, n: int, rows: int | None = None
+) -> Iterator[Sequence[float]]:
+    first = _row(block, seed, d, n, rows)
     yield first
     k = 0
     while True:
@@ -67,10 +77,10 @@ def _shifted(block: Callable[[int, int, int], Array], seed: int, d: int, n: int)
         k += 1
 
 
-def _row(block: Callable[[int, int, int], Array], seed: int, d: int, n: int) -> list[float]:
+def _row(block: Callable[[int, int, int], Array], seed: int, d: int, n: int, rows: int | None = None) -> list[float]:
     if d == 0:
         return []  # a space of one point
-    rows = _rows(d)
+    rows = _rows(d) if rows is None else rows
     row: list[float] = block(seed, d, n // rows)[n % rows].tolist()
     return row
 
@@ -102,6 +112,13 @@ def _halton_block(seed: int, d: int, k: int) -> Array:
     rows = _rows(d)
     indices = np.arange(k * rows, (k + 1) * rows)
     return np.stack([_radical_inverse(indices, base, generator(seed, base, "halton")) for base in _primes(d)], axis=1)
+
+
+@lru_cache(maxsize=16)
+def _latin_block(seed: int, d: int, k: int, strata: int) -> Array:
+    random = generator(seed, k, "latin hypercube")
+    stratum = random.permuted(np.tile(np.arange(strata), (d, 1)), axis=1).T
+    return np.minimum((stratum + random.random((strata, d))) / strata, np.nextafter(1.0, 0.0))
 
 
 @lru_cache(maxsize=16)

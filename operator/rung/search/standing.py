@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -36,6 +37,28 @@ def best_first(trials: Sequence[Told], enough: int) -> list[int]:
         *sorted(stopped, key=lambda i: (_partial(trials[i]), i)),
         *sorted(violating, key=lambda i: (violating[i], i)),
     ]
+
+
+def places(trials: Sequence[Told]) -> Array:
+    """The place of each trial among all that are finished, in (0, 1), the best first; equal ones share the middle of
+    their places, failed and infeasible ones share the last. (n,); NaN: pending.
+    """
+    order = best_first(trials, len(trials))
+    placed = set(order)
+    failed = [i for i, told in enumerate(trials) if told.state.finished and i not in placed]
+    place = np.full(len(trials), math.nan)
+    whole = len(order) + len(failed)
+    at = 0
+    for _, tied in groupby([*order, *failed], key=lambda i: _alike(trials[i]) if i in placed else None):
+        indices = list(tied)
+        place[indices] = (at + len(indices) / 2) / whole
+        at += len(indices)
+    return place
+
+
+def _alike(told: Told) -> tuple[object, ...]:
+    """What makes two trials equal in the order."""
+    return (told.state is TrialState.STOPPED, told.objectives, told.violations, told.curve[-1:])
 
 
 def _partial(told: Told) -> tuple[float, float] | None:

@@ -18,13 +18,12 @@ Sources: Bergstra et al. 2011; Falkner et al. 2018 (BOHB); Watanabe 2023 (each c
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rung.api.facts import Assignment
 from rung.search.fitting import fitting
-from rung.search.observed import Bools, Encoder, Observed
+from rung.search.observed import Encoder, Observed
 from rung.search.parzen import Ints, Parzen, axes_of
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
@@ -39,7 +38,7 @@ CANDIDATES = 24
 """Points drawn from l. More of them make the search greedier: they find where g is thinnest."""
 
 ROUNDS = 20
-"""Draws of CANDIDATES points each in search of so many that are new and feasible."""
+"""Draws of CANDIDATES points each in search of one that is new and feasible."""
 
 SHARE = 0.1
 MOST_GOOD = 25
@@ -69,6 +68,7 @@ class TPESampler:
         good, rest = _split(seen.trials)
         if len(good) == 0 or sum(told.state.finished for told in seen.trials) < self._startup:
             return fitting(request, sobol(request.seed, request.space.d, request.number))
+        rest = rest[-MOST_REST:]
         return fitting(request, self._points(request, self._density(seen, good), self._density(seen, rest)))
 
     def _density(self, seen: Observed, rows: Ints) -> Parzen:
@@ -76,30 +76,13 @@ class TPESampler:
         return Parzen.of(self._axes, seen.u[rows], seen.active[rows], weights)
 
     def _points(self, request: Request, l: Parzen, g: Parzen) -> Iterator[Sequence[float]]:  # noqa: E741 - as in the paper
-        """Points of l that fit, the most promising first; behind them, if something has changed, uniform ones."""
+        """Points of l, the most promising of each round first; then uniform ones, for where l has nothing that fits."""
         random = generator(request.seed, request.number, "tpe")
-        x, shown = self._candidates(request, l, random)
-        yield from x[np.argsort(g.log_density(x, shown) - l.log_density(x, shown), kind="stable")].tolist()
-        yield from uniform(request.seed, request.space.d, request.number)
-
-    def _candidates(self, request: Request, l: Parzen, random: np.random.Generator) -> tuple[Array, Bools]:  # noqa: E741
-        """CANDIDATES points of l that are feasible and neither taken nor twice among them, where ROUNDS find so many:
-        (m, d), and which of their axes are active.
-        """
-        space, found = request.space, dict[Hashable, Assignment]()
         for _ in range(ROUNDS):
-            for u in l.sample(random, CANDIDATES).tolist():
-                assignment = space.decode(u)
-                key = space.key(assignment)
-                if key not in found and key not in request.taken and space.is_feasible(assignment):
-                    found[key] = assignment
-            if len(found) >= CANDIDATES:
-                break
-        encoded = [self._encoder.encoded(assignment) for assignment in list(found.values())[:CANDIDATES]]
-        x, shown = np.empty((len(encoded), space.d)), np.empty((len(encoded), space.d), dtype=bool)
-        for i, (u, active) in enumerate(encoded):
-            x[i], shown[i] = u, active
-        return x, shown
+            x = l.sample(random, CANDIDATES)
+            active = self._encoder.active(x)
+            yield from x[np.argsort(g.log_density(x, active) - l.log_density(x, active), kind="stable")].tolist()
+        yield from uniform(request.seed, request.space.d, request.number)
 
 
 def _split(trials: Sequence[Told]) -> tuple[Ints, Ints]:
