@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from rung.search.observed import Bools, Encoder
-from rung.search.parzen import FINE, Axis, Parzen, axes_of
+from rung.search.axes import FINE, Axis, Bools, axes_of
+from rung.search.observed import Encoder
+from rung.search.parzen import Parzen
 from rung.search.protocol import Told
 from rung.space.space import Array, Space
 from tests.search.contract import told

@@ -8,17 +8,16 @@ trials    (n,)    the facts, ordered by (source, number), so that the order of a
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rung.api.facts import Assignment
+from rung.search.axes import Bools
 from rung.search.protocol import Told
 from rung.space.space import Array, Space
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,6 @@ class Encoder:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._is_conditional = any(variable.conditions for variable in space.variables if variable.axis >= 0)
         self._rows: tuple[dict[tuple[str, int], tuple[Assignment, int]], Array, Bools] = (
             {},
             np.empty((0, space.d)),
@@ -48,10 +46,15 @@ class Encoder:
 
     def observed(self, history: Sequence[Told]) -> Observed:
         """The history in order, as arrays."""
-        trials = sorted(history, key=lambda told: (told.source, told.number))
+        keys = [(told.source, told.number) for told in history]
+        trials = list(history)
+        if not all(map(operator.lt, keys, keys[1:])):  # it mostly arrives in order
+            order = sorted(range(len(keys)), key=keys.__getitem__)
+            keys, trials = [keys[i] for i in order], [trials[i] for i in order]
         index, known_u, known_active = self._rows
-        known = [self._row(index.get((told.source, told.number)), told) for told in trials]
-        rows = np.array(known, dtype=np.intp)
+        rows = np.array(
+            [self._row(index.get(key), told) for key, told in zip(keys, trials, strict=True)], dtype=np.intp
+        )
         old = rows >= 0
         u, active = np.empty((len(trials), self._space.d)), np.empty((len(trials), self._space.d), dtype=bool)
         u[old], active[old] = known_u[rows[old]], known_active[rows[old]]
@@ -60,19 +63,9 @@ class Encoder:
             u[i] = self._space.encode(parameters)
             active[i] = [dimension.name in parameters for dimension in self._space.dimensions]
         u.flags.writeable = active.flags.writeable = False
-        index = {(told.source, told.number): (told.parameters, i) for i, told in enumerate(trials)}
-        self._rows = (index, u, active)
+        entries = zip([told.parameters for told in trials], range(len(trials)), strict=True)
+        self._rows = (dict(zip(keys, entries, strict=True)), u, active)
         return Observed(tuple(trials), u, active)
-
-    def active(self, u: Array) -> Bools:
-        """Which parameters are active at points of the cube, (m, d) -> (m, d)."""
-        active = np.ones(u.shape, dtype=bool)
-        if self._is_conditional:
-            names = [dimension.name for dimension in self._space.dimensions]
-            for i, row in enumerate(u.tolist()):
-                assignment = self._space.decode(row)
-                active[i] = [name in assignment for name in names]
-        return active
 
     @staticmethod
     def _row(entry: tuple[Assignment, int] | None, told: Told) -> int:

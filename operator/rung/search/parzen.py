@@ -23,59 +23,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import logsumexp, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
-from rung.search.observed import Bools
-from rung.space.dimensions import Choices, Dimension
-from rung.space.space import Array, Space
-
-FINE = 1_000
-"""Values of a lattice beyond which it is treated as continuous: a kernel is hardly ever as narrow as its cells."""
+from rung.search.axes import Axis, Bools
+from rung.space.space import Array
 
 PRIOR = 1.0
 """Weight of the flat prior, in points: as much as one trial (Watanabe 2023)."""
 
 NARROWEST = 100.0
 """Kernels are at least so many times narrower than the axis, and with n of them at least n times (magic clip)."""
-
-Ints: TypeAlias = NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """What a kernel needs to know of one axis."""
-
-    edges: Array | None  # (count + 1,) of the cells, ascending from 0 to 1; None: continuous
-    ordered: bool = True
-
-    @property
-    def count(self) -> int:
-        """How many values there are; 0: continuous."""
-        return 0 if self.edges is None else len(self.edges) - 1
-
-    def cell(self, x: Array) -> Ints:
-        """The indices of the cells that own the coordinates."""
-        if self.edges is None:
-            raise TypeError("a continuous axis has no cells")
-        return np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, self.count - 1)
-
-
-def axes_of(space: Space) -> tuple[Axis, ...]:
-    """One for each coordinate of the space."""
-    return tuple(_axis(dimension) for dimension in space.dimensions)
-
-
-def _axis(dimension: Dimension) -> Axis:
-    size = dimension.size
-    if size is None or size > FINE:
-        return Axis(None)
-    places = np.array([dimension.encode(dimension.at(k)) for k in range(size)])
-    edges = np.concatenate([[0.0], (places[1:] + places[:-1]) / 2, [1.0]])
-    return Axis(edges, not isinstance(dimension, Choices) or dimension.ordered)
 
 
 @dataclass(frozen=True)
@@ -100,14 +59,15 @@ class Parzen:
 
     def log_density(self, x: Array, shown: Bools) -> Array:
         """(m, d), (m, d) -> (m,)."""
-        logs = np.zeros((len(x), len(self.weights)))
-        for k in range(len(self.axes)):
-            rows, columns = np.flatnonzero(shown[:, k]), np.flatnonzero(self.active[:, k])
-            if len(rows) and len(columns):
-                logs[np.ix_(rows, columns)] += self._log_kernel(k, x[rows, k], columns)
+        logs = self._continuous(x, shown)
+        for k, axis in enumerate(self.axes):
+            if axis.edges is not None:
+                row = np.where(shown[:, k], axis.cell(x[:, k]), axis.count)
+                logs[:, :-1] += self._table(k)[row]
         with np.errstate(divide="ignore"):
-            total: Array = logsumexp(logs + np.log(self.weights), axis=1)
-        return total
+            logs += np.log(self.weights)
+        top = logs.max(axis=1)
+        return np.asarray(top + np.log(np.exp(logs - top[:, None]).sum(axis=1)))
 
     def sample(self, random: np.random.Generator, m: int) -> Array:
         """M points, (m, d); on axes that turn out to be inactive there is something too."""
@@ -133,23 +93,39 @@ class Parzen:
         """Of each kernel's normal distribution: what lies below 0, and what lies below 1. (n - 1, d) each."""
         return _normal(-self.centres / self.widths), _normal((1.0 - self.centres) / self.widths)
 
-    def _log_kernel(self, k: int, x: Array, columns: Ints) -> Array:
-        """The logarithms of the kernels of these components on axis k. (rows,), (columns,) -> (rows, columns)."""
-        axis, centres, widths = self.axes[k], self.centres[columns, k], self.widths[columns, k]
-        if not axis.ordered:
-            same = axis.cell(x)[:, None] == axis.cell(centres)
-            other = np.log(widths)
-            own = np.log(axis.count * (1.0 - widths) + widths)
-            return np.asarray(np.where(same, own, other))
-        inside = self._tails[1][columns, k] - self._tails[0][columns, k]
+    def _continuous(self, x: Array, shown: Bools) -> Array:
+        """The logarithms of the kernels over all continuous axes, (m, n).
+
+        -((x - c) / w)² / 2 - log(w …) is a quadratic in x, so one product of matrices sums it over the axes. With widths of
+        a hundredth and more it loses four of sixteen digits.
+        """
+        is_continuous = np.array([axis.edges is None for axis in self.axes], dtype=bool)
+        on = self.active & is_continuous
+        c, w = self.centres, self.widths
+        precision = np.where(on, 1.0 / (w * w), 0.0)
+        inside = self._tails[1] - self._tails[0]
+        constant = np.where(on, -0.5 * precision * c * c - np.log(np.sqrt(2.0 * np.pi) * w * inside), 0.0)
+        points = np.concatenate([np.where(shown, x * x, 0.0), np.where(shown, x, 0.0), shown], axis=1)
+        logs = np.zeros((len(x), len(self.weights)))
+        logs[:, :-1] = points @ np.concatenate([-0.5 * precision, c * precision, constant], axis=1).T
+        return logs
+
+    def _table(self, k: int) -> Array:
+        """The logarithms of the kernels at each value of axis k, behind them zeros for points that are inactive there.
+        (c + 1, n - 1).
+        """
+        axis, centres, widths = self.axes[k], self.centres[:, k], self.widths[:, k]
         if axis.edges is None:
-            z = (x[:, None] - centres) / widths
-            return np.asarray(-0.5 * z * z - np.log(np.sqrt(2.0 * np.pi) * widths * inside))
-        cells, back = np.unique(axis.cell(x), return_inverse=True)
-        low, high = axis.edges[cells, None], axis.edges[cells + 1, None]
-        share = _normal((high - centres) / widths) - _normal((low - centres) / widths)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(share / (inside * (high - low)))[back])
+            raise TypeError("a continuous axis has no table")
+        if axis.ordered:
+            z = (axis.edges[:, None] - centres) / widths
+            length, inside = np.diff(axis.edges)[:, None], self._tails[1][:, k] - self._tails[0][:, k]
+            with np.errstate(divide="ignore"):
+                logs = np.log(np.diff(_normal(z), axis=0) / (length * inside))
+        else:
+            same = np.arange(axis.count)[:, None] == axis.cell(centres)
+            logs = np.log(np.where(same, axis.count * (1.0 - widths) + widths, widths))
+        return np.where(self.active[:, k], np.concatenate([logs, np.zeros((1, len(centres)))]), 0.0)
 
 
 def _normal(z: Array) -> Array:

@@ -20,22 +20,25 @@ from itertools import groupby
 import numpy as np
 
 from rung.api.facts import TrialState
+from rung.search.axes import Ints
 from rung.search.pareto import crowding, non_dominated
 from rung.search.protocol import Told
 from rung.space.space import Array
 
+_NOWHERE = (math.nan, math.nan)
+
 
 def best_first(trials: Sequence[Told], enough: int) -> list[int]:
     """The indices of the trials that have a place, the best first; behind the first `enough` the order may be rough."""
-    placed = [i for i, told in enumerate(trials) if _partial(told) is not None]
-    total = _violations([trials[i] for i in placed])
-    violating = {i: v for i, v in zip(placed, total.tolist(), strict=True) if v > 0}
-    whole = [i for i in placed if i not in violating and trials[i].state is not TrialState.STOPPED]
-    stopped = [i for i in placed if i not in violating and trials[i].state is TrialState.STOPPED]
+    steps, values = np.array([_reached(told) for told in trials], dtype=float).reshape(-1, 2).T
+    placed = np.flatnonzero(~np.isnan(values))
+    total = _violations([trials[i] for i in placed.tolist()])
+    stopped = np.array([trials[i].state is TrialState.STOPPED for i in placed.tolist()], dtype=bool)
+    whole, halted, violating = (placed[mask] for mask in ((total == 0) & ~stopped, (total == 0) & stopped, total > 0))
     return [
         *_by_objectives(whole, trials, enough),
-        *sorted(stopped, key=lambda i: (_partial(trials[i]), i)),
-        *sorted(violating, key=lambda i: (violating[i], i)),
+        *halted[np.lexsort((values[halted], -steps[halted]))].tolist(),
+        *violating[np.argsort(total[total > 0], kind="stable")].tolist(),
     ]
 
 
@@ -61,21 +64,27 @@ def _alike(told: Told) -> tuple[object, ...]:
     return (told.state is TrialState.STOPPED, told.objectives, told.violations, told.curve[-1:])
 
 
-def _partial(told: Told) -> tuple[float, float] | None:
-    """How far a finished trial came and what it had reached there, smaller is better in both. None: it has no place."""
-    if not told.state.finished or told.state in {TrialState.FAILED, TrialState.INFEASIBLE}:
-        return None
+def _reached(told: Told) -> tuple[float, float]:
+    """How far a finished trial came, and the value there; NaN: it has no place."""
+    state = told.state
+    if state is TrialState.FAILED or state is TrialState.INFEASIBLE:
+        return _NOWHERE
     if told.objectives:
-        return (-told.curve[-1][0] if told.curve else 0.0, told.objectives[0])
-    return (-told.curve[-1][0], told.curve[-1][1]) if told.curve and told.state is TrialState.STOPPED else None
+        if state is TrialState.SUCCEEDED:
+            return 0.0, told.objectives[0]
+        if state.finished:
+            return told.curve[-1][0] if told.curve else 0.0, told.objectives[0]
+    elif told.curve and state is TrialState.STOPPED:
+        return told.curve[-1]
+    return _NOWHERE
 
 
 def _violations(trials: Sequence[Told]) -> Array:
     """The total violation of each, (n,); 0: none. One that was not reported counts as violated by the most."""
     width = max((len(told.violations) for told in trials), default=0)
-    v = np.array([[*told.violations, *[math.nan] * (width - len(told.violations))] for told in trials])
-    if not v.size:
+    if not width:
         return np.zeros(len(trials))
+    v = np.array([[*told.violations, *[math.nan] * (width - len(told.violations))] for told in trials])
     v = np.where(np.isnan(v), math.inf, np.maximum(v, 0.0))
     positive = np.where((v > 0) & np.isfinite(v), v, math.nan)
     for j in range(width):
@@ -85,11 +94,14 @@ def _violations(trials: Sequence[Told]) -> Array:
     return total
 
 
-def _by_objectives(indices: Sequence[int], trials: Sequence[Told], enough: int) -> list[int]:
+def _by_objectives(rows: Ints, trials: Sequence[Told], enough: int) -> list[int]:
     """The best first, as far as `enough`; the rest as it comes."""
-    if not indices or len(trials[indices[0]].objectives or ()) == 1:
-        return sorted(indices, key=lambda i: (trials[i].objectives, i))
-    y = np.array([trials[i].objectives for i in indices], dtype=float)
+    if not len(rows):
+        return []
+    y = np.array([trials[i].objectives for i in rows.tolist()], dtype=float)
+    if y.shape[1] == 1:
+        order: list[int] = rows[np.argsort(y[:, 0], kind="stable")].tolist()
+        return order
     left = np.arange(len(y))
     placed: list[int] = []
     while len(left) and len(placed) < enough:
@@ -97,4 +109,4 @@ def _by_objectives(indices: Sequence[int], trials: Sequence[Told], enough: int) 
         lonely_first = np.argsort(-crowding(y[left[front]]), kind="stable")
         placed += left[front][lonely_first].tolist()
         left = left[~front]
-    return [indices[k] for k in (*placed, *left.tolist())]
+    return [int(rows[k]) for k in (*placed, *left.tolist())]

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rung.search.observed import Bools
+from rung.search.axes import Bools, Ints
 from rung.space.space import Array
 
-Ints = NDArray[np.intp]
 Bits = NDArray[np.uint64]
 
 LEAF = 2

@@ -24,9 +24,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from rung.search.axes import Activity, Bools, Ints, axes_of
 from rung.search.fitting import fitting
-from rung.search.observed import Bools, Encoder, Observed
-from rung.search.parzen import Ints, axes_of
+from rung.search.observed import Encoder, Observed
 from rung.search.protocol import Proposal, Request, Setting
 from rung.search.random_forest.forest import Forest, grow
 from rung.search.randomness import generator
@@ -72,6 +72,7 @@ class RandomForestSampler:
         self._startup = STARTUP if setting.startup is None else setting.startup
         self._axes = axes_of(setting.space)
         self._unordered = np.array([not axis.ordered for axis in self._axes], dtype=bool)
+        self._activity = Activity(setting.space, self._axes)
         self._encoder = Encoder(setting.space)
 
     def propose(self, request: Request) -> Proposal | None:
@@ -111,7 +112,7 @@ class RandomForestSampler:
         """Those of the points that are feasible, and the logarithm of the improvement expected of each; best first."""
         if not space.unrestricted:
             u = u[[space.is_feasible(space.decode(row)) for row in u.tolist()]]
-        active = self._encoder.active(u)
+        active = self._activity.at(u)
         gains = _log_ei(*forest.predict(self._features(u, active)), best)
         order = np.argsort(-gains, kind="stable")
         return u[order], gains[order]
