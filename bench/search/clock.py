@@ -94,7 +94,7 @@ class Training:
 class Progress:
     """What is known along the clock, for the curves of regret over time."""
 
-    best: list[tuple[float, float]] = field(default_factory=list)  # (time, final value of the best by observation)
+    best: list[tuple[float, float, float]] = field(default_factory=list)  # (time, best value so far, its trial's final one)
     trials: int = 0
     stopped: int = 0
     epochs: int = 0
@@ -113,10 +113,16 @@ class Progress:
         }
 
 
+_whole: dict[str, float] = {}
+
+
 def whole_training(problem: Problem) -> float:
     """Mean seconds of a whole training over random configurations, the same for every method and seed."""
-    random = np.random.default_rng(0)
-    return float(np.mean([problem.curve(problem.sample(random), random)[1].sum() for _ in range(DRAWN)]))
+    if problem.name not in _whole:
+        random = np.random.default_rng(0)
+        seconds = [problem.curve(problem.sample(random), random)[1].sum() for _ in range(DRAWN)]
+        _whole[problem.name] = float(np.mean(seconds))
+    return _whole[problem.name]
 
 
 def trainings(method: Method, task: Task) -> Progress:
@@ -145,7 +151,7 @@ def trainings(method: Method, task: Task) -> Progress:
         progress.epochs += 1
         if value < best:
             best = value
-            progress.best.append((round(now, 4), problem.truth(training.ask.config).objectives[0]))
+            progress.best.append((round(now, 4), value, problem.truth(training.ask.config).objectives[0]))
         began = time.process_time()
         word = method.report(number, training.done, value)
         if word is Word.GO_ON and training.done == len(training.values):

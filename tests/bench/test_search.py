@@ -93,8 +93,8 @@ class TestClock:
     def test_the_best_is_by_what_was_observed_and_counts_what_it_comes_to(self) -> None:
         problem = Curves()
         progress = clock.trainings(Given([0.9, 0.2, 0.5]), Task(problem, 0, 0, 1, 10))
-        assert [value for _, value in progress.best][-1] == 0.2
-        assert [time for time, _ in progress.best] == sorted(time for time, _ in progress.best)
+        assert [final for _, _, final in progress.best][-1] == 0.2
+        assert [time for time, _, _ in progress.best] == sorted(time for time, _, _ in progress.best)
 
     def test_a_method_with_nothing_to_ask_ends_the_study(self) -> None:
         assert len(clock.evaluations(Given([0.1, 0.2]), Task(Curves(), 0, 50)).times) == 2
@@ -172,7 +172,7 @@ class TestFigures:
         }
 
     def test_before_the_first_word_regret_is_the_worst(self) -> None:
-        row = {"best": [[3.0, 0.7], [8.0, 0.2]], "budget": 10.0}
+        row = {"best": [[3.0, 0.8, 0.7], [8.0, 0.3, 0.2]], "budget": 10.0}
         assert figures.regrets_in_time(row, Curves(), (0.2, 0.5, 1.0)).tolist() == [2.0, 0.7, 0.2]
 
 
