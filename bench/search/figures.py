@@ -44,7 +44,7 @@ def regrets(row: Mapping[str, Any], problem: Problem, marks: Sequence[int] = MAR
 def regrets_in_time(row: Mapping[str, Any], problem: Problem, shares: Sequence[float] = SHARES) -> Array:
     """Normalised regret after shares of the clock; 2 before anything was said."""
     times = [time for time, _, _ in row["best"]]
-    said = [value for _, value, _ in row["best"]]
+    said = [final for _, _, final in row["best"]]
     at = [int(np.searchsorted(times, share * row["budget"], side="right")) for share in shares]
     return np.array([problem.regret(said[i - 1]) if i else 2.0 for i in at])
 
