@@ -94,7 +94,9 @@ class Training:
 class Progress:
     """What is known along the clock, for the curves of regret over time."""
 
-    best: list[tuple[float, float, float]] = field(default_factory=list)  # (time, best value so far, its trial's final one)
+    best: list[tuple[float, float, float]] = field(
+        default_factory=list
+    )  # (time, best value so far, its trial's final one)
     trials: int = 0
     stopped: int = 0
     epochs: int = 0

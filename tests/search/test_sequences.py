@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from scipy import stats
 from scipy.stats import qmc
 
 from rung.api.errors import InvalidStudy
-from rung.search import Request
+from rung.search import Request, sequences
 from rung.search.random import RandomSampler
 from rung.search.randomness import generator
 from rung.search.sequences import SOBOL_DIMENSIONS, Points, halton, sobol, uniform
@@ -94,7 +97,7 @@ def test_halton_points_in_base_two_lie_one_in_each_of_n_equal_parts() -> None:
 
 
 def test_too_many_dimensions_for_sobol_are_refused_with_a_way_out() -> None:
-    with pytest.raises(InvalidStudy, match="at most 21201 searched parameters, got 21202; use Random"):
+    with pytest.raises(InvalidStudy, match="at most 256 searched parameters, got 257; use Random"):
         sobol(0, SOBOL_DIMENSIONS + 1, 0)
 
 
@@ -113,3 +116,18 @@ def test_all_values_of_a_choice_are_proposed_equally_often(sampler: RandomSample
     counted = Counter(p.parameters["c"] for p in proposals if p is not None)
     assert stats.chisquare(list(counted.values())).pvalue > 0.01
     assert len(counted) == 5
+
+
+@pytest.mark.parametrize("d", [pytest.param(d, id=f"{d} dimensions") for d in (1, 2, 7, 40, SOBOL_DIMENSIONS)])
+def test_sobol_points_are_scipys(d: int) -> None:
+    engine = qmc.Sobol(d, scramble=True, rng=generator(9, 0, "sobol"))
+    theirs = engine.random(2048)
+    for n in (0, 1, 2, 255, 1024, 2047):
+        assert next(sobol(9, d, n)) == theirs[n].tolist()
+
+
+def test_the_import_of_a_sampler_leaves_scipy_stats_alone() -> None:
+    source = Path(sequences.__file__).parents[2]
+    script = f"""import sys; sys.path.insert(0, {str(source)!r})
+from rung.search.sequences import sobol; next(sobol(1, 8, 5)); sys.exit('scipy.stats' in sys.modules)"""
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0

@@ -17,6 +17,6 @@ class SobolSampler:
     def propose(self, request: Request) -> Proposal | None:
         """The n-th point, or a shifted one in its place. None: a finite space is exhausted.
 
-        Raises InvalidStudy beyond 21,201 searched parameters.
+        Raises InvalidStudy beyond 256 searched parameters.
         """
         return fitting(request, sobol(request.seed, request.space.d, request.number))
