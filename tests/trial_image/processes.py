@@ -31,8 +31,8 @@ class Ended:
 
     @property
     def reports(self) -> list[dict[str, Any]]:
-        """The JSON lines of stdout."""
-        return [json.loads(line) for line in self.lines if line.startswith("{")]
+        """The JSON lines of stdout. Hugging Face prints Python dicts beside them."""
+        return [json.loads(line) for line in self.lines if line.startswith('{"')]
 
 
 class Process:
