@@ -168,11 +168,13 @@ class Sightings:
 
     def saw(self, names: Iterable[str]) -> None:
         """Numeric names, wanted or not."""
+        if len(self.names) >= NAMES_KEPT:
+            return
         for name in names:
-            if len(self.names) >= NAMES_KEPT:
-                return
-            if len(name) <= NAME_LENGTH:
+            if name not in self.names and len(name) <= NAME_LENGTH:
                 self.names[_printable(name)] = None
+                if len(self.names) >= NAMES_KEPT:
+                    return
 
     def line(self, text: str) -> None:
         """A line that is not blank."""

@@ -15,19 +15,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from rung.observe.extract import Wanted, number_of
 
 DICT_BYTES: Final = 16 * 1024  # a dict on a line is a report, not a dump
-PAIRS: Final = 256  # per line; more is a dump too
+PAIRS: Final = 256  # per line or object; more is a dump too
+STRAY: Final = 64  # tokens of a dict that belong to no value Python prints of a number
 DECODER: Final = json.JSONDecoder(parse_int=float)  # an integer of 5,000 digits is infinity, not a ValueError
 
 _NUMBER = r"[-+]?+(?:\d++(?:\.\d*+)?+(?:[eE][-+]?+\d++)?+|\.\d++(?:[eE][-+]?+\d++)?+|(?i:nan|inf(?:inity)?+))"
 _ENDS = r"(?!\w|:\d|\.\w|/\D|-\d)"  # not a time, version, path, date or unit
 _IN_NAME = r"[^\s,;|(){}\"=:<>]"
 _PAIR = re.compile(rf"(?<!{_IN_NAME})({_IN_NAME}++)\s*+[=:]\s*+({_NUMBER}){_ENDS}")
+_OPENS = re.compile(r"\{\s*+[\"'}]")  # of a report: its first name, or nothing; not of ${HOME} or {0:…}
 _PLAIN_NAME = re.compile(rf"{_IN_NAME}++")
 _TOKEN = re.compile(
     r"\s*+(?:"
@@ -60,52 +63,49 @@ class LineForms:
 
     def read(self, line: str) -> tuple[dict[str, float], Mapping[str, object]]:
         """The numbers on a line by name, and the JSON object on it (empty if there is none), for what is no number."""
-        numbers: dict[str, float] = {}
-        document: Mapping[str, object] = {}
         brace = line.find("{")
-        if brace >= 0:
+        if brace >= 0 and _OPENS.match(line, brace):
             inner, document = _braced(line, brace)
             if inner is not None:
-                numbers.update(self._pairs(line[:brace]))
-                numbers.update(inner)
-                return numbers, document
-        numbers.update(self._pairs(line))
-        return numbers, document
+                return {**self._pairs(line[:brace]), **inner}, document
+        return self._pairs(line), {}
 
-    def _pairs(self, text: str) -> Iterator[tuple[str, float]]:
+    def _pairs(self, text: str) -> dict[str, float]:
+        numbers: dict[str, float] = {}
         if self._counter_word in text.lower():
-            for found in self._counted.finditer(text):
-                yield self._counter, float(found[1])
+            for found in islice(self._counted.finditer(text), PAIRS):
+                numbers[self._counter] = float(found[1])
         if "=" not in text and ":" not in text:
-            return
-        for count, found in enumerate(_PAIR.finditer(text)):
-            if count >= PAIRS:
-                break
-            name = found[1].lstrip("[<*")
-            if name[:1].isalpha() or name[:1] == "_":
-                yield name, float(found[2])
+            return numbers
+        for name, value in islice(_PAIR.findall(text), PAIRS):
+            plain = name.lstrip("[<*")
+            if plain[:1].isalpha() or plain[:1] == "_":
+                numbers[plain] = float(value)
         for key, pattern in self._odd:
             if key in text:
-                for found in pattern.finditer(text):
-                    yield key, float(found[1])
+                for found in islice(pattern.finditer(text), PAIRS):
+                    numbers[key] = float(found[1])
+        return numbers
 
 
 def _braced(line: str, brace: int) -> tuple[dict[str, float] | None, Mapping[str, object]]:
     """The numbers in the braces that open at `brace`, None if they hold no JSON object and no dict; and the object."""
-    try:
-        document, _ = DECODER.raw_decode(line, brace)
-    except (ValueError, RecursionError):
-        inner = dict_numbers(line[brace : brace + DICT_BYTES])
-        return (inner or None), {}
-    return json_numbers(document), document
+    if line.startswith('"', brace + 1) or not line.startswith("'", brace + 1):
+        try:
+            document, _ = DECODER.raw_decode(line, brace)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return json_numbers(document), document
+    return (dict_numbers(line[brace : brace + DICT_BYTES]) or None), {}
 
 
 def json_numbers(document: Mapping[str, object]) -> dict[str, float]:
     """The numbers of a JSON object, one nested level flattened with a dot; lists and deeper levels are passed over."""
     numbers: dict[str, float] = {}
-    for name, value in document.items():
+    for name, value in islice(document.items(), PAIRS):
         if isinstance(value, dict):
-            for inner, nested in value.items():
+            for inner, nested in islice(value.items(), PAIRS):
                 number = number_of(nested)
                 if number is not None:
                     numbers[f"{name}.{inner}"] = number
@@ -126,6 +126,7 @@ def dict_numbers(text: str) -> dict[str, float]:
     parents: list[str] = []  # of the open braces; the outermost has an empty name
     text_before: str | None = None  # a string that may turn out to be a key
     key: str | None = None  # whose value comes next
+    stray = 0
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup
         said = token[kind] if kind else ""
@@ -150,6 +151,12 @@ def dict_numbers(text: str) -> dict[str, float]:
                 value = float(said)
             case "other", "'" | '"':
                 break  # a string that never ends: each further quote would scan to the end again
+            case "other", _:
+                stray += 1
+                if stray > STRAY:
+                    break
+        if len(numbers) >= PAIRS:
+            return numbers
         if value is not None and key is not None and len(parents) <= 2:
             numbers[f"{parents[1]}.{key}" if len(parents) == 2 else key] = value
         key = None

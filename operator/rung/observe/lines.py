@@ -1,5 +1,10 @@
 """A trial's output, chunk by chunk, to observations: bounded in memory, linear in time, whatever the bytes.
 
+Most of a log says nothing that the study wants. A line is read only if one of a few words is in it (a needle: a piece of
+a wanted name or of the step's, in any case), which a search through the whole chunk finds at the speed of memory; of the
+rest a few are read for the names that a person may have meant, and the last ones are kept as they are. What was read is
+counted as `effort`, in lines of ordinary length (some 10 µs each), so that whoever reads many streams can limit it.
+
 A chunk may end anywhere: the half line is kept for the next one. A line above 64 KiB is skipped whole (and said so
 once); bytes that are no UTF-8 become U+FFFD; colours are taken off. A carriage return overwrites what stood before it
 on a terminal, so of a progress bar's many states only the last counts, except that an earlier state which names the
@@ -10,14 +15,28 @@ hold `"outputs": {"model": "s3://…"}` (text, no number) and `"checkpoint_step"
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
 from rung.api.facts import Observation
-from rung.observe.extract import CHECKPOINT_STEP, Sightings, StepCounter, Wanted
+from rung.observe.extract import (
+    CHECKPOINT_STEP,
+    LINE_LENGTH,
+    LINES_KEPT,
+    NAMES_KEPT,
+    Sightings,
+    StepCounter,
+    Wanted,
+)
 from rung.observe.forms import LineForms
 
 LINE_BYTES: Final = 64 * 1024  # the longest line that logging stacks themselves still pass on is 16 KiB
+ORDINARY: Final = 80  # characters; a longer line counts as several
+SCOUTED: Final = 500  # lines without a needle that are read, for the names on them
+_LINE = re.compile(rb"[^\r\n]++")
+_RETURNS = re.compile(rb"\r++(?:\n|\Z)")
+_RUN = re.compile(r"[A-Za-z0-9_]+")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*+[A-Za-z]")
 
 
@@ -31,11 +50,14 @@ class LineReader:
     def __init__(self, wanted: Wanted, sightings: Sightings | None = None, *, step: float | None = None) -> None:
         self.sightings = sightings if sightings is not None else Sightings()
         self.reports = 0
+        self.effort = 0
         self._wanted = wanted
         self._forms = LineForms(wanted)
+        self._needles = _needles(wanted)
         self._steps = StepCounter(wanted, step)
         self._half = bytearray()
         self._skipping = False  # in the middle of a line that is too long
+        self._scouted = 0
 
     @property
     def step(self) -> float | None:
@@ -48,11 +70,11 @@ class LineReader:
         first, newline, rest = chunk.partition(b"\n")
         self._half += first
         if newline:
-            lines = rest.split(b"\n")
             self._end_line(found)
-            for line in lines[:-1]:
-                self._whole(line, found)
-            self._half += lines[-1]
+            whole, newline, half = rest.rpartition(b"\n")
+            if newline:
+                self._read(whole, found)
+            self._half += half
         self._shorten(found)
         return found
 
@@ -67,47 +89,72 @@ class LineReader:
         self._half.clear()
         if self._skipping:
             self._skipping = False
+        elif len(line) > LINE_BYTES:
+            self._too_long()
         else:
-            self._whole(line, found)
+            self._read(line, found)
 
     def _shorten(self, found: list[Observation]) -> None:
         """Keep of the half line only what can still matter: the part after the last carriage return, 64 KiB at most."""
         if self._skipping:
             self._half.clear()
             return
-        overwritten = self._half.rfind(b"\r", 0, -1)  # a return at the very end may be half of a \r\n
+        # Returns at the very end may belong to the line's own end.
+        overwritten = self._half.rfind(b"\r", 0, len(self._half.rstrip(b"\r")))
         if overwritten >= 0:
-            for state in bytes(self._half[:overwritten]).split(b"\r"):
-                self._line(state, found, overwritten=True)
+            self._read(bytes(self._half[: overwritten + 1]), found, half=True)
             del self._half[: overwritten + 1]
         if len(self._half) > LINE_BYTES:
             self._half.clear()
             self._skipping = True
             self._too_long()
 
-    def _whole(self, line: bytes, found: list[Observation]) -> None:
-        if b"\r" in line:
-            *states, line = line.rstrip(b"\r").split(b"\r")
-            for state in states:
-                self._line(state, found, overwritten=True)
-        self._line(line, found, overwritten=False)
+    def _read(self, block: bytes, found: list[Observation], *, half: bool = False) -> None:
+        """Whole lines without the last one's newline, or (`half`) the overwritten beginning of one."""
+        if self._needles is None:
+            spans = _all(block)
+        else:
+            spans = _around(block.lower(), self._needles)
+            if not half and self._scouted < SCOUTED and len(self.sightings.names) < NAMES_KEPT:
+                some = _all(block, SCOUTED - self._scouted)
+                self._scouted += len(some)
+                spans |= some
+        for start in sorted(spans):
+            end = spans[start]
+            if end - start > LINE_BYTES:
+                self._too_long()
+            else:
+                overwritten = half or (block[end : end + 1] == b"\r" and not _RETURNS.match(block, end))
+                self._line(block[start:end], found, overwritten=overwritten)
+        if not half:
+            self._remember(block)
+
+    def _remember(self, block: bytes) -> None:
+        """The last lines, of what a terminal would still show."""
+        last: list[bytes] = []
+        end = len(block)
+        while len(last) < LINES_KEPT:
+            end = len(block[:end].rstrip())
+            if not end:
+                break
+            start = max(block.rfind(b"\n", 0, end), block.rfind(b"\r", 0, end)) + 1
+            last.append(block[start:end][: 4 * LINE_LENGTH])
+            end = max(block.rfind(b"\n", 0, start), 0)
+        for line in reversed(last):
+            text = _text(line)
+            if text:
+                self.sightings.line(text)
 
     def _line(self, raw: bytes, found: list[Observation], *, overwritten: bool) -> None:
-        if len(raw) > LINE_BYTES:
-            self._too_long()
-            return
-        text = raw.decode(errors="replace").strip()
-        if "\x1b" in text:
-            text = _COLOUR.sub("", text)
+        text = _text(raw)
         if not text:
             return
+        self.effort += 1 + len(text) // ORDINARY
         numbers, document = self._forms.read(text)
         described = self._described(text, numbers) if self._wanted.lines else {}
         said = self._steps.said(numbers) if numbers else None
         if overwritten and said is None:
             return
-        if not overwritten:
-            self.sightings.line(text)
         if document:
             self.sightings.output(document.get("outputs"))
         if not numbers and not described:
@@ -150,3 +197,59 @@ class LineReader:
 
     def _too_long(self) -> None:
         self.sightings.problem(f"a line of the log above {LINE_BYTES // 1024} KiB was skipped")
+
+
+def _text(line: bytes) -> str:
+    text = line.decode(errors="replace").strip()
+    return _COLOUR.sub("", text).strip() if "\x1b" in text else text
+
+
+def _needles(wanted: Wanted) -> tuple[bytes, ...] | None:
+    """Words in lower case, of which every line that may say something holds one; None if no such words are known."""
+    needles: set[bytes] = set()
+    for key in (*wanted.keys.keys() - wanted.quantiles.keys(), *wanted.steps, "outputs"):
+        run = max(_RUN.findall(key), key=len, default="")
+        needles |= {run.encode()} if run else {key.encode(errors="replace"), json.dumps(key)[1:-1].encode()}
+    for line in wanted.lines.values():
+        if not line.hint:
+            return None
+        needles.add(max(line.hint.split(), key=len).encode(errors="replace"))
+    lower = {needle.lower() for needle in needles}
+    return tuple(sorted(n for n in lower if not any(m != n and m in n for m in lower)))
+
+
+def _around(block: bytes, needles: tuple[bytes, ...]) -> dict[int, int]:
+    """The lines, or states of a line, that hold a needle: where they start and where they end. One pass per needle."""
+    returns = b"\r" in block
+    spans: dict[int, int] = {}
+    for needle in needles:
+        line = line_end = before = 0  # the line's bounds; up to where its start was looked for
+        at = block.find(needle)
+        while at >= 0:
+            if at >= line_end:
+                line = block.rfind(b"\n", before, at) + 1 or line
+                line_end = _find(block, b"\n", at, len(block))
+                before = at
+            start, end = line, line_end
+            if returns:
+                start = max(line, block.rfind(b"\r", line, at) + 1)
+                end = _find(block, b"\r", at, line_end)
+            spans[start] = end
+            at = block.find(needle, end)
+    return spans
+
+
+def _find(block: bytes, mark: bytes, start: int, end: int) -> int:
+    """Where the mark stands, else `end`."""
+    at = block.find(mark, start, end)
+    return end if at < 0 else at
+
+
+def _all(block: bytes, count: int | None = None) -> dict[int, int]:
+    """All lines and states that are not empty, or the first ones."""
+    spans: dict[int, int] = {}
+    for line in _LINE.finditer(block):
+        spans[line.start()] = line.end()
+        if len(spans) == count:
+            break
+    return spans

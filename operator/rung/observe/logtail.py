@@ -2,33 +2,31 @@
 
 Where the log is a file a position is a byte offset. Kubernetes has no offsets: it gives lines from a *time* on, with
 whole seconds as its grain, and (`timestamps=true`) a time in nanoseconds before each line. Such a *stamped* log comes
-with an overlap; lines not later than the last one taken are passed over, of equal ones as many as were taken. A torn
-last line waits for the next time. Source: core/v1 PodLogOptions (`sinceTime`, a metav1.Time; `timestamps`;
+with an overlap, which ends where the last line that was taken stands, known by its stamp and by how many lines with that
+stamp were taken: the order of the lines holds, not that of the stamps, so a node's clock may jump. A torn last line waits
+for the next time. Source: core/v1 PodLogOptions (`sinceTime`, a metav1.Time; `timestamps`;
 `limitBytes`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from rung.api.facts import Observation
 from rung.observe.extract import Sightings, Wanted
 from rung.observe.lines import LineReader
 
 CHUNK_BYTES: Final = 1 << 20  # of one reading; a program that prints more between two scrapes is read in several
-PIECE_BYTES: Final = 64 * 1024  # parsed at once: a few milliseconds of the event loop
+PIECE_BYTES: Final = 16 * 1024  # parsed at once: a few milliseconds of the event loop
+
+_STAMP = re.compile(rb"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) ", re.MULTILINE)
 
 _Moment = tuple[int, int]  # seconds, nanoseconds
-
-
-class _Line(NamedTuple):
-    moment: _Moment | None  # None: it bore no stamp
-    stamp: bytes
-    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,14 @@ class LogTail:
         self._sightings = sightings
         self._stamped = stamped
         self._torn = b""
-        self._last: _Moment = (-1, 0)
-        self._ties = 0  # lines taken that bear the last moment
+        self._stamp = b""  # of the last line taken
+        self._ties = 0  # lines taken that bear it
         self.position = LogPosition(limit=limit)
+
+    @property
+    def effort(self) -> int:
+        """What reading has cost so far, in lines of ordinary length: whoever reads many logs limits it."""
+        return self._reader.effort
 
     @property
     def reports(self) -> int:
@@ -70,11 +73,10 @@ class LogTail:
 
     def finish(self) -> list[Observation]:
         """The log has ended: its last line counts without a newline."""
-        found = []
-        if self._torn:
-            found = self._reader.feed(b"".join(line.text for line in self._fresh([self._torn])))
-            self._torn = b""
-        return [*found, *self._reader.finish()]
+        torn, self._torn = self._torn, b""
+        known, moment = _moment(self._stamp), _moment(torn.partition(b" ")[0])
+        fresh = moment is None or known is None or moment > known
+        return [*(self._reader.feed(_STAMP.sub(b"", torn)) if fresh else ()), *self._reader.finish()]
 
     def _read_plain(self, chunk: bytes) -> Iterator[list[Observation]]:
         for start in range(0, len(chunk), PIECE_BYTES):
@@ -83,45 +85,43 @@ class LogTail:
             yield self._reader.feed(piece)
 
     def _read_stamped(self, chunk: bytes) -> Iterator[list[Observation]]:
-        *lines, self._torn = chunk.split(b"\n")
-        before = self._last
-        batch: list[_Line] = []
-        size = 0
-        for line in self._fresh(lines):
-            batch.append(line)
-            size += len(line.text)
-            if size >= PIECE_BYTES:
-                yield self._take(batch)
-                batch, size = [], 0
-        if batch:
-            yield self._take(batch)
-        if self._last == before and len(chunk) >= self.position.limit:
+        whole, newline, self._torn = chunk.rpartition(b"\n")
+        at = self._overlap(whole)
+        progress = at < len(whole)
+        while newline and at < len(whole):
+            end = whole.find(b"\n", at + PIECE_BYTES)
+            end = len(whole) if end < 0 else end
+            yield self._take(whole[at:end])
+            at = end + 1
+        if not progress and len(chunk) >= self.position.limit:
             self._skip_the_second()
 
-    def _fresh(self, lines: list[bytes]) -> Iterator[_Line]:
-        """The lines that were not taken before; one without a stamp shares the fate of the line before it."""
-        known, ties = self._last, self._ties
-        old = False
-        for line in lines:
-            stamp, _, text = line.partition(b" ")
-            moment = _moment(stamp)
-            if moment is None:
-                text = line
-            else:
-                old = moment < known or (moment == known and ties > 0)
-                ties -= moment == known
-            if not old:
-                yield _Line(moment, stamp, text)
+    def _overlap(self, lines: bytes) -> int:
+        """Where the first line starts that was not taken before; one without a stamp shares the fate of that before it."""
+        known = _moment(self._stamp)
+        if known is None:
+            return 0
+        start, mark = 0, b"\n" + self._stamp + b" "
+        at = 0 if lines.startswith(mark[1:]) else lines.find(mark)
+        for _ in range(self._ties - 1):
+            at = lines.find(mark, at + 1) if at >= 0 else at
+        seen = at >= 0  # else the log was rotated, or more than a chunk lies between: then the stamps decide
+        if seen:
+            start = lines.find(b"\n", at + 1) + 1 or len(lines)
+        for line in _STAMP.finditer(lines, start):
+            moment = None if seen else _moment(line[1])
+            if seen or (moment is not None and moment > known):
+                return line.start()
+        return len(lines)
 
-    def _take(self, batch: list[_Line]) -> list[Observation]:
-        for line in batch:
-            if line.moment is None or line.moment < self._last:
-                continue
-            if line.moment > self._last:
-                self._last, self._ties = line.moment, 0
-                self.position = LogPosition(self.position.offset, line.stamp.decode("ascii"), self.position.limit)
-            self._ties += 1
-        return self._reader.feed(b"\n".join(line.text for line in batch) + b"\n")
+    def _take(self, lines: bytes) -> list[Observation]:
+        stamps = _STAMP.findall(lines)
+        last = next((stamp for stamp in reversed(stamps) if _moment(stamp) is not None), None)
+        if last is not None:
+            self._ties = stamps.count(last) + (self._ties if last == self._stamp else 0)
+            self._stamp = last
+            self.position = LogPosition(self.position.offset, last.decode("ascii"), self.position.limit)
+        return self._reader.feed(_STAMP.sub(b"", lines) + b"\n")
 
     def _skip_the_second(self) -> None:
         """A whole chunk of one second, all of it known: the source would give the same for ever."""

@@ -39,6 +39,8 @@ SDK_BYTES: Final = 4 << 20  # a thousand reports, the SDK's page, of up to 4 KiB
 PAGES_A_VISIT: Final = 8  # an operator that starts anew catches up with 8,000 steps per interval
 CHUNKS_A_VISIT: Final = 4
 CHUNKS_AT_THE_END: Final = 32
+EFFORT_A_VISIT: Final = 4000  # lines that may be reports: some 40 ms of the event loop; the rest is read the next time
+EFFORT_AT_THE_END: Final = 400_000  # some 4 s, a few milliseconds at a time
 LOG_SECONDS: Final = 5.0  # API server and kubelet are both in the way
 FINISH_SECONDS: Final = 20.0  # a trial's result is waited for no longer than this
 FIRST_LOG_SECONDS: Final = 1.0  # an SDK serves within milliseconds of its start: until then the log can wait
@@ -207,6 +209,7 @@ class Probe:
     async def _visit_log(self, chunks: int, *, last: bool = False) -> Visit:
         news, reports, size = False, self._log.reports, 0
         beside = self.source not in (MetricSource.LOG, None)  # another source has the word: the log only fills gaps
+        enough = self._log.effort + (EFFORT_AT_THE_END if last else EFFORT_A_VISIT)
         for _ in range(chunks):
             chunk = await self._read_chunk()
             if chunk is None:
@@ -215,12 +218,17 @@ class Probe:
             for found in self._log.read(chunk):
                 news |= self._add(found, fill=beside)
                 await asyncio.sleep(0)  # other trials' visits go on between two pieces
-            if size < self._log.position.limit:
+                if self._log.effort > enough:
+                    break
+            if size < self._log.position.limit or self._log.effort > enough:
                 break
         if last:
-            news |= self._add(self._log.finish(), fill=beside)
-            if size >= self._log.position.limit:
-                self._sightings.problem(f"the log is longer than {chunks} MiB: its end is not read")
+            if size >= self._log.position.limit or self._log.effort > enough:
+                self._sightings.problem(
+                    "the log has more reports, or is longer, than can be read in time: its end is not read"
+                )
+            else:
+                news |= self._add(self._log.finish(), fill=beside)
         if self._log.reports > reports:
             self._last_observation_at = self._clock()
         return Visit(news, answered=True)

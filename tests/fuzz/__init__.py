@@ -1,0 +1,1 @@
+"""Bytes that nobody meant, for every parser of `rung.observe`. See `tests.fuzz.__main__`."""
