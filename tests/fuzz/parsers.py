@@ -1,7 +1,7 @@
 """Every parser under one face, `(bytes) -> None`, and the laws that it keeps on any bytes.
 
 A parser raises nothing but BadObservation; what it gives is of the study's metrics at steps of at least 0; what it keeps
-for a person is bounded and printable; where the same log is cut into chunks makes no difference. `Broken` is raised where
+for a person is bounded and printable; where the same log is cut into chunks makes no difference. `BrokenLawError` is raised where
 a law does not hold. Seeds are inputs of the right shape, to be changed.
 """
 
@@ -37,7 +37,7 @@ WANTED = Wanted.of(SPEC, NAMES, "epoch")
 KEEP = 64  # steps of a history; small, so that thinning happens
 
 
-class Broken(AssertionError):
+class BrokenLawError(AssertionError):
     """A law does not hold."""
 
 
@@ -53,12 +53,12 @@ class Parser:
 def _hold(found: Iterable[Observation], sightings: Sightings) -> None:
     for observation in found:
         if not (math.isfinite(observation.step) and observation.step >= 0):
-            raise Broken(f"a step of {observation.step}")
+            raise BrokenLawError(f"a step of {observation.step}")
         if not observation.values.keys() <= WANTED.names:
-            raise Broken(f"values {observation.values} that nobody asked for")
+            raise BrokenLawError(f"values {observation.values} that nobody asked for")
     said = [*sightings.names, *sightings.lines, *sightings.problems, *sightings.outputs, *sightings.outputs.values()]
     if len(said) > 32 + 5 + 8 + 16 or not all(len(text) <= 300 and text.isprintable() for text in said):
-        raise Broken(f"sightings out of bounds: {said!r:.500}")
+        raise BrokenLawError(f"sightings out of bounds: {said!r:.500}")
 
 
 def _lines(body: bytes, chunk: int) -> tuple[list[Observation], LineReader]:
@@ -67,7 +67,7 @@ def _lines(body: bytes, chunk: int) -> tuple[list[Observation], LineReader]:
     for at in range(0, len(body), chunk):
         found += reader.feed(body[at : at + chunk])
         if len(reader._half) > LINE_BYTES:
-            raise Broken(f"{len(reader._half)} bytes of half a line")
+            raise BrokenLawError(f"{len(reader._half)} bytes of half a line")
     return [*found, *reader.finish()], reader
 
 
@@ -77,7 +77,7 @@ def read_lines(body: bytes) -> None:
     _hold(whole, reader.sightings)
     pieces, other = _lines(body, 1 + (body[0] if body else 0))
     if repr(pieces) != repr(whole) or reader.step != other.step:
-        raise Broken(f"cut differently, read differently: {whole!r:.300} and {pieces!r:.300}")
+        raise BrokenLawError(f"cut differently, read differently: {whole!r:.300} and {pieces!r:.300}")
 
 
 def _template(body: bytes) -> tuple[LineReader, bytes]:
@@ -111,7 +111,7 @@ def read_prometheus(body: bytes) -> None:
     for page in (body, body[len(body) // 2 :]):
         found = reader.read(page)
         if len(found) > 1:
-            raise Broken(f"{len(found)} observations on one page")
+            raise BrokenLawError(f"{len(found)} observations on one page")
         _hold(found, reader.sightings)
 
 
@@ -124,7 +124,7 @@ def read_sdk(body: bytes) -> None:
             found = reader.read(page).observations
         except BadObservation as error:
             if len(str(error)) > 400:
-                raise Broken("a refusal that nobody reads to its end") from error
+                raise BrokenLawError("a refusal that nobody reads to its end") from error
             found = ()
         _hold(found, reader.sightings)
 
@@ -176,13 +176,13 @@ def read_history(body: bytes) -> None:
     history.add(reports[third : 2 * third], fill=True)
     history.add(reports[2 * third :])
     if len(history) > KEEP:
-        raise Broken(f"{len(history)} steps held, at most {KEEP} wanted")
+        raise BrokenLawError(f"{len(history)} steps held, at most {KEEP} wanted")
     if history.add(history.observations):
-        raise Broken("what is held already was news")
+        raise BrokenLawError("what is held already was news")
     for name, summary in history.summaries.items():
         held = [v for o in history.observations if math.isfinite(v := o.values.get(name, math.nan))]
         if held and not summary.min <= min(held) <= max(held) <= summary.max:
-            raise Broken(f"{name}: {summary} does not hold {min(held)} … {max(held)}")
+            raise BrokenLawError(f"{name}: {summary} does not hold {min(held)} … {max(held)}")
 
 
 def _raw_history(body: bytes) -> None:

@@ -23,7 +23,7 @@ from rung.observe.extract import Wanted, number_of
 
 DICT_BYTES: Final = 16 * 1024  # a dict on a line is a report, not a dump
 PAIRS: Final = 256  # per line or object; more is a dump too
-STRAY: Final = 64  # tokens of a dict that belong to no value Python prints of a number
+TOKENS: Final = 8 * PAIRS  # of a dict: np.float64(0.5), with its name and comma, has seven
 DECODER: Final = json.JSONDecoder(parse_int=float)  # an integer of 5,000 digits is infinity, not a ValueError
 
 _NUMBER = r"[-+]?+(?:\d++(?:\.\d*+)?+(?:[eE][-+]?+\d++)?+|\.\d++(?:[eE][-+]?+\d++)?+|(?i:nan|inf(?:inity)?+))"
@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     rf"|(?P<number>{_NUMBER})(?![\w.])"
     r"|(?P<word>\w[\w.]*+\(?+)"  # with its dots and its parenthesis at once: trying twice would be quadratic
     r"|(?P<mark>[{}\[\]:,()])"
-    r"|(?P<other>\S))",
+    r"|(?P<other>['\"]|[^\s\w{}\[\]:,()'\"]++))",
 )
 _SCALARS = re.compile(
     r"(?:\w++\.)*+(?:b?float\d*|u?int\d*|tensor|Tensor|array|Array)\("
@@ -126,8 +126,7 @@ def dict_numbers(text: str) -> dict[str, float]:
     parents: list[str] = []  # of the open braces; the outermost has an empty name
     text_before: str | None = None  # a string that may turn out to be a key
     key: str | None = None  # whose value comes next
-    stray = 0
-    for token in _TOKEN.finditer(text):
+    for token in islice(_TOKEN.finditer(text), TOKENS):
         kind = token.lastgroup
         said = token[kind] if kind else ""
         value: float | None = None
@@ -151,12 +150,6 @@ def dict_numbers(text: str) -> dict[str, float]:
                 value = float(said)
             case "other", "'" | '"':
                 break  # a string that never ends: each further quote would scan to the end again
-            case "other", _:
-                stray += 1
-                if stray > STRAY:
-                    break
-        if len(numbers) >= PAIRS:
-            return numbers
         if value is not None and key is not None and len(parents) <= 2:
             numbers[f"{parents[1]}.{key}" if len(parents) == 2 else key] = value
         key = None

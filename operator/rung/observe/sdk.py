@@ -25,6 +25,7 @@ PATH: Final = "/observations"
 PAGE_FULL: Final = 1000  # reports in one reply of rung_trial: a page of so many has a successor
 REPORTS: Final = 20_000  # more in one page than 4 MiB can honestly hold
 NAMES: Final = 256  # per report
+PARTS: Final = 300_000  # of a page: 1,000 reports of 256 names; as Python objects some 20 MB, and not the 100 of 4 MiB of []
 
 
 class WrongSpeaker(BadObservation):
@@ -117,6 +118,8 @@ class SdkReader:
 
 
 def _document(body: bytes) -> Mapping[str, object]:
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > PARTS:
+        raise BadObservation(f"{PATH}: the reply has more than {PARTS} parts, which no page of reports has")
     try:
         document = json.loads(body)
     except RecursionError:
