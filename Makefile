@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 # Two processes side by side: the tests on the cluster wait more than they compute. `make test PYTEST_ARGS=` runs one after the other.
 PYTEST_ARGS ?= -n 2 --dist loadgroup -q
 
-.PHONY: help venv check test test-integrations demo demo-record cluster cluster-down bench docs clean
+FUZZ_ARGS ?= --minutes 10
+
+.PHONY: help venv check test test-integrations fuzz demo demo-record cluster cluster-down bench docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -38,6 +40,10 @@ $(INTEGRATIONS)/.ready: tests/trial_image/integrations.txt
 # PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" gets a PyTorch without CUDA, where that host can be reached.
 test-integrations: $(INTEGRATIONS)/.ready  ## the SDK's callbacks in the real frameworks, in an environment of their own
 	@$(INTEGRATIONS)/bin/python -m pytest --noconftest -c tests/trial_image/integrations.ini tests/trial_image/test_integrations.py
+
+fuzz: venv  ## ten minutes of hostile bytes for every parser of what trials say
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,fuzz]' || echo "no atheris here: without it"
+	@$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
 check: venv  ## style, types, arrows between the parts, generated files up to date
 	@$(BIN)/ruff check .

@@ -1,9 +1,11 @@
 """The forms in which programs say numbers on a line of text, read without ever running or trusting it.
 
-    {"epoch": 3, "val_loss": 0.4}                     JSON; NaN, Infinity bare or quoted; nested once: `eval.loss`
-    {'loss': 0.4, 'grad': np.float64(2.0)}            a Python dict, as Hugging Face's Trainer prints it
-    epoch=3 val_loss=0.4 · loss: 0.5 - acc: 0.9       pairs anywhere on the line (Keras, Katib, logging prefixes, tqdm
-    postfixes) Epoch 3/10 · Epoch [3/10], loss: 0.5              the counter alone may stand without a sign, in any case
+    {"epoch": 3, "val_loss": 0.4}                   JSON; NaN, Infinity bare or quoted; nested once: `eval.loss`
+    {'loss': 0.4, 'grad': np.float64(2.0)}          a Python dict, as Hugging Face's Trainer prints it, since its
+    {'loss': '0.4', 'epoch': '1.5'}                 version 5 with every number as text
+    epoch=3 val_loss=0.4 · loss: 0.5 - acc: 0.9     pairs anywhere on the line (Keras, Katib, prefixes, tqdm postfixes)
+    Epoch 3/10 · Epoch [3/10], loss: 0.5            the counter alone may stand without a sign, in any case
+    [3]<tab>valid_1's auc: 0.9                      XGBoost and LightGBM: the round in front is the step
 
 A line may mix them (`Epoch 3: {'loss': 0.4}`). Where a name occurs twice the later one holds. Every pattern is
 possessive and starts only at a token's first character, so a hostile line costs time linear in its length; nothing is
@@ -19,7 +21,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Final
 
-from rung.observe.extract import Wanted, number_of
+from rung.observe.extract import STEP, Wanted, number_of
 
 DICT_BYTES: Final = 16 * 1024  # a dict on a line is a report, not a dump
 PAIRS: Final = 256  # per line or object; more is a dump too
@@ -27,10 +29,12 @@ TOKENS: Final = 8 * PAIRS  # of a dict: np.float64(0.5), with its name and comma
 DECODER: Final = json.JSONDecoder(parse_int=float)  # an integer of 5,000 digits is infinity, not a ValueError
 
 _NUMBER = r"[-+]?+(?:\d++(?:\.\d*+)?+(?:[eE][-+]?+\d++)?+|\.\d++(?:[eE][-+]?+\d++)?+|(?i:nan|inf(?:inity)?+))"
+_WHOLE_NUMBER = re.compile(_NUMBER)
 _ENDS = r"(?!\w|:\d|\.\w|/\D|-\d)"  # not a time, version, path, date or unit
 _IN_NAME = r"[^\s,;|(){}\"=:<>]"
 _PAIR = re.compile(rf"(?<!{_IN_NAME})({_IN_NAME}++)\s*+[=:]\s*+({_NUMBER}){_ENDS}")
 _OPENS = re.compile(r"\{\s*+[\"'}]")  # of a report: its first name, or nothing; not of ${HOME} or {0:…}
+_ROUND = re.compile(r"(?:^|\]:\s*+)\[(\d++)\]\t")
 _PLAIN_NAME = re.compile(rf"{_IN_NAME}++")
 _TOKEN = re.compile(
     r"\s*+(?:"
@@ -85,6 +89,8 @@ class LineForms:
             if key in text:
                 for found in islice(pattern.finditer(text), PAIRS):
                     numbers[key] = float(found[1])
+        if "]\t" in text and STEP not in numbers and (counted := _ROUND.search(text)):
+            numbers[STEP] = float(counted[1])
         return numbers
 
 
@@ -145,7 +151,7 @@ def dict_numbers(text: str) -> dict[str, float]:
                 continue  # its number follows, and is the key's
             case "text", _:
                 text_before = said[1:-1]
-                value = number_of(text_before) if key is not None else None
+                value = _spelled(text_before) if key is not None else None
             case "number", _:
                 value = float(said)
             case "other", "'" | '"':
@@ -154,3 +160,8 @@ def dict_numbers(text: str) -> dict[str, float]:
             numbers[f"{parents[1]}.{key}" if len(parents) == 2 else key] = value
         key = None
     return {}
+
+
+def _spelled(text: str) -> float | None:
+    """The number that a text in a Python dict spells, and nothing beside it."""
+    return float(text) if _WHOLE_NUMBER.fullmatch(text) else number_of(text)
