@@ -42,8 +42,8 @@ from rung.api.facts import (
 from rung.api.names import API_VERSION
 from rung.api.study import Study, parse_study
 from rung.brain import Plan, StudyRecord, StudyVerdict, Trials, applied, decide
+from rung.brain.board import Incumbent
 from rung.brain.decisions import Conclude, Create, Decision, End, Start, created
-from rung.brain.trials import Incumbent
 from rung.executor.body import Sight
 from rung.executor.fold import folded
 from rung.executor.record import CURVE_POINTS, thinned
@@ -369,7 +369,8 @@ class Optimizer:
 
     def _result(self, found: Incumbent) -> Result:
         facts = self._trials[found.number]
-        return Result(found.number, facts.parameters, facts.values, found.complete, found.step)
+        values = {**facts.values, **found.values} if found.runs > 1 else facts.values
+        return Result(found.number, facts.parameters, values, found.complete, found.step)
 
 
 FACTS: TypeAdapter[TrialFacts] = TypeAdapter(TrialFacts)

@@ -26,8 +26,8 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "k11_xgboostjob_lightgbm": ("spec.trial.manifest",),
     "k12_tekton_pipeline": ("spec.trial.manifest", "spec.trial.pods", "spec.trial.succeeded", "spec.trial.failed"),
     "p2_moved_ranges": (STUDIES,),
-    "p3_trial_noise": ("spec.repeats", STUDIES),
-    "p4_exploitation": ("spec.repeats", STUDIES),
+    "p3_trial_noise": (STUDIES,),
+    "p4_exploitation": (STUDIES,),
     "p5_final_training": (STUDIES, "spec.trial.checkpoint.uri"),
     "r2_multi_node_kueue": ("spec.trial.manifest",),
     "r4_pbt_ray_style": (
@@ -37,15 +37,11 @@ TO_COME: dict[str, tuple[str, ...]] = {
         "spec.trial.checkpoint.retain",
     ),
     "r5_dear_final_metric": ("spec.scheduler.mode", "spec.trial.checkpoint.uri", "spec.trial.checkpoint.retain"),
-    "r7_reinforcement_learning": ("spec.repeats",),
-    "r8_inference_server": ("spec.repeats",),
     "r9_mpi_solver": ("spec.trial.manifest",),
-    "s01_grid_search_cv": ("spec.objectives[0].standardErrorMetric",),
     "s05_openbox_two_objectives": (STUDIES,),
     "s07a_halving_with_checkpoints": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),
     "s08_top_performers_first": (STUDIES,),
     "s09_architecture_search": ("spec.sampler.type",),
-    "s10_darts": ("spec.repeats",),
     "s12b_dcgan_pbt": ("spec.scheduler.type", "spec.scheduler.pbt", "spec.trial.checkpoint.retain"),
 }
 """What keeps a scenario from running in this version. All others run."""

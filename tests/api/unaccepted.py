@@ -31,6 +31,12 @@ POPULATION = {"type": "PBT", "resource": EPOCHS, "pbt": {"population": 4}}
 
 CASES: tuple[Case, ...] = (
     # --- what only Rung can see
+    unaccepted(
+        "fewer trials than repeats",
+        study(repeats={"count": 3}, limits={"trials": 2}),
+        "spec.limits.trials",
+        "repeats count too",
+    ),
     unaccepted("conditions in a circle", parameters(LR, *CYCLE), "spec.parameters[1]", "a -> b -> c -> a"),
     unaccepted(
         "two Derived that need each other",
@@ -276,12 +282,6 @@ CASES: tuple[Case, ...] = (
         "mode Promote",
         study(scheduler={**ASHA, "mode": "Promote"}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),
         "spec.scheduler.mode",
-    ),
-    later("repeats", study(repeats={"count": 3}), "spec.repeats"),
-    later(
-        "a standard error",
-        study(objectives=[{**LOSS, "standardErrorMetric": "se"}]),
-        "spec.objectives[0].standardErrorMetric",
     ),
     later("results of another study", study(warmStart={"studies": [{"name": "old"}]}), "spec.warmStart.studies"),
     later("metrics from a file", study(metrics={"source": "File", "file": {"path": "/x"}}), "spec.metrics.source"),

@@ -23,14 +23,21 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "asha-restart": {"type": "ASHA", "mode": "Restart", "resource": RESOURCE},
     "halving-restart": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
     "hyperband-restart": {"type": "Hyperband", "mode": "Restart", "resource": RESOURCE},
+    "none-all": {"type": "None", "resource": RESOURCE},
+    "asha-all": {"type": "ASHA", "resource": RESOURCE},
+    "none-leaders": {"type": "None", "resource": RESOURCE},
+    "halving-restart-leaders": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
 }
+REPEATS = {"all": {"count": 2, "of": "All"}, "leaders": {"count": 3, "of": "Leaders"}}
 
 events = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["step", "steps", "crash", "disrupt"])), max_size=60)
 
 
 def run(scheduler: str, script: list[tuple[int, str]], *, lazy: bool = False) -> World:
     """A world after this script: event k happens to the (k mod running)-th running trial; `lazy` keeps ended pods ending."""
-    world = World(a_plan(scheduler=SCHEDULERS[scheduler], limits={"trials": 12, "parallelism": 3}))
+    repeats = REPEATS.get(scheduler.rpartition("-")[2])
+    more = {} if repeats is None else {"repeats": repeats}
+    world = World(a_plan(scheduler=SCHEDULERS[scheduler], limits={"trials": 12, "parallelism": 3}, **more))
     world.reconcile()
     for pick, what in script:
         if not lazy:
@@ -81,7 +88,13 @@ def test_whatever_happens_the_laws_hold(
     assert not now.decisions, "deciding again after applying decided something new"
     assert world.decide() == now, "the same facts gave other decisions"
     order = data.draw(st.permutations(sorted(f.number for f in world.trials)))
-    assert world.decide(world.rebuilt(order)) == now, "a permuted trial list gave other decisions"
+    rebuilt = world.rebuilt(order)
+    assert world.decide(rebuilt) == now, "a permuted trial list gave other decisions"
+    assert (rebuilt.incumbent, rebuilt.front, rebuilt.told()) == (
+        world.trials.incumbent,
+        world.trials.front,
+        world.trials.told(),
+    )
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -95,7 +108,7 @@ def test_every_study_comes_to_its_end(scheduler: str, script: list[tuple[int, st
     assert not world.trials.live
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "median", "asha-restart"])
+@pytest.mark.parametrize("scheduler", ["asha", "median", "asha-restart", "asha-all"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=events)
 def test_replaying_the_records_gives_the_recorded_verdicts(scheduler: str, script: list[tuple[int, str]]) -> None:

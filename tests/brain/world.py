@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,6 +49,7 @@ class World:
     """A body whose trials move when they are told to."""
 
     plan: Plan
+    value: Callable[[TrialFacts, int], float] = lambda facts, step: loss(facts.number, step)
     now: float = 1000.0
     created: list[int] = field(default_factory=list)
     started: list[tuple[int, int]] = field(default_factory=list)
@@ -90,7 +91,9 @@ class World:
         target = self.plan.attempt_target(self.trials[number]) or 3
         said = min(target, said + steps)
         self.now += 1.0
-        observations = tuple(Observation(float(t), {"loss": loss(number, t)}) for t in range(1, said + 1))
+        observations = tuple(
+            Observation(float(t), {"loss": self.value(self.trials[number], t)}) for t in range(1, said + 1)
+        )
         if said >= target:
             del self.running[number]
             attempt = replace(
@@ -118,7 +121,9 @@ class World:
             message=end.value,
             collected=True,
         )
-        observations = tuple(Observation(float(t), {"loss": loss(number, t)}) for t in range(1, said + 1))
+        observations = tuple(
+            Observation(float(t), {"loss": self.value(self.trials[number], t)}) for t in range(1, said + 1)
+        )
         return self.reconcile({number: Sight(over, observations, last_observed_at=self.now)})
 
     def let_end(self) -> None:

@@ -36,13 +36,16 @@ class Result:
     verdict: StudyVerdict
 
 
+@dataclass(frozen=True)
 class ReplayedCurves:
-    """What `replay.py` will say."""
+    """What `replay.py` will say. A simulation tells the trial's seed where assignments are repeated."""
+
+    noise: bool = False
 
     def curve(self, parameters: Assignment, seed: int, steps: int) -> tuple[Observation, ...]:
         """All steps."""
-        x = float(parameters["x"])
-        return tuple(Observation(float(step), {"loss": loss(x, step)}) for step in range(1, steps + 1))
+        x, seed = float(parameters["x"]), seed if self.noise else 0
+        return tuple(Observation(float(step), {"loss": loss(x, step, seed)}) for step in range(1, steps + 1))
 
     def seconds_per_step(self, parameters: Assignment, seed: int) -> float:
         """The same for all."""
@@ -87,6 +90,8 @@ def told(trials: Iterable[TrialFacts], *, order: bool) -> list[tuple[object, ...
             facts.number,
             dict(facts.parameters),
             facts.seed,
+            facts.repeat_of,
+            facts.repeat,
             facts.bracket,
             facts.state,
             dict(facts.values),
@@ -116,13 +121,28 @@ class ExecutorContract(ABC):
             pytest.param(a_study(scheduler=scheduled("MedianStop")), id="MedianStop"),
             pytest.param(a_study(scheduler=scheduled("ASHA", mode="Restart")), id="ASHA, every rung from nothing"),
             pytest.param(
+                a_study(
+                    arguments=("--noise",), scheduler=scheduled("None"), repeats={"count": 3, "aggregate": "Median"}
+                ),
+                id="every assignment three times",
+            ),
+            pytest.param(
+                a_study(
+                    arguments=("--noise",),
+                    scheduler=scheduled("None"),
+                    repeats={"count": 2, "of": "Leaders"},
+                    limits={"trials": 8, "parallelism": 1},
+                ),
+                id="leaders twice",
+            ),
+            pytest.param(
                 a_study(scheduler=scheduled("ASHA"), limits={"trials": 12, "parallelism": 1, "patienceTrials": 4}),
                 id="ASHA until four trials in a row bring nothing",
             ),
         ],
     )
     async def test_one_trial_at_a_time_everything_is_as_simulated(self, study: Study) -> None:
-        want = await simulate(Plan.of(study), ReplayedCurves())
+        want = await simulate(Plan.of(study), ReplayedCurves(noise=study.spec.repeats is not None))
         got = await self.run(study)
         assert told(got.trials, order=True) == told(want.trials, order=True)
         assert got.verdict == want.verdict

@@ -4,7 +4,7 @@
 
 Run as a trial it reads RUNG_PARAMETERS and RUNG_RESOURCE_TARGET and prints `{"epoch": t, "loss": …}`. Arguments change its ways:
 `--exit=65` leaves with that code after its last line, `--silent` says nothing, `--sleep=0.1` waits before each step,
-`--once=FILE` makes only the first process that comes leave with the given code. Standard library only: it starts in 20 ms.
+`--noise` adds a little that hangs on RUNG_SEED, `--once=FILE` makes only the first process that comes leave with the given code. Standard library only: it starts in 20 ms.
 """
 
 import json
@@ -15,9 +15,9 @@ import time
 STEPS = 27  # where the study has no resource
 
 
-def loss(x: float, step: int) -> float:
-    """The curve."""
-    return (x - 0.3) ** 2 + 1 / step
+def loss(x: float, step: int, seed: int = 0) -> float:
+    """The curve; another one for each seed but 0."""
+    return (x - 0.3) ** 2 + 1 / step + seed % 97 / 97
 
 
 def main() -> int:
@@ -30,10 +30,11 @@ def main() -> int:
             os.close(os.open(given["once"], os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             code = 0
+    seed = int(os.environ["RUNG_SEED"]) if "noise" in given else 0
     for step in range(1, int(os.environ.get("RUNG_RESOURCE_TARGET", STEPS)) + 1):
         time.sleep(float(given.get("sleep", "0")))
         if "silent" not in given:
-            print(json.dumps({"epoch": step, "loss": loss(parameters["x"], step)}), flush=True)
+            print(json.dumps({"epoch": step, "loss": loss(parameters["x"], step, seed)}), flush=True)
     return code
 
 

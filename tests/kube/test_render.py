@@ -91,6 +91,7 @@ def test_the_trial_is_told_what_the_contract_says() -> None:
         "RUNG_TRIAL_NUMBER": "7",
         "RUNG_ATTEMPT": "2",
         "RUNG_SEED": "41",
+        "RUNG_REPEAT": "0",
         "RUNG_PARAMETERS": '{"lr": 0.003, "width": 64, "batch": 32, "optimizer": "adam"}',
         "RUNG_METRICS_PORT": "9100",
         "RUNG_RESOURCE_METRIC": "epoch",
@@ -143,6 +144,26 @@ def test_the_checkpoint_volume_holds_one_folder_per_study_and_trial() -> None:
     environment = env_of(job_of(study))
     assert environment["RUNG_CHECKPOINT_DIR"] == "/runs/digits-7"
     assert environment["RUNG_CHECKPOINT_KEEP"] == "0"
+
+
+def test_a_rung_that_is_a_run_of_its_own_has_its_target_and_a_folder_of_its_own() -> None:
+    scheduler = {"type": "ASHA", "mode": "Restart", "resource": {"min": 4, "max": 100}}
+    container = {"name": "t", "image": "i", "args": ["$(resource.target)", "$(resource.fraction)"]}
+    trial = {"checkpoint": {"persistentVolumeClaim": "runs"}}
+    job = job_of(a_study(scheduler=scheduler, pod={"containers": [container]}, trial=trial), target=12)
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["12", "0.12"]
+    environment = env_of(job)
+    assert environment["RUNG_RESOURCE_TARGET"] == "12"
+    assert environment["RUNG_CHECKPOINT_DIR"] == "/runs/digits-7/rung-12"
+
+
+def test_a_repeat_is_told_which_one_it_is() -> None:
+    container = {"name": "t", "image": "i", "args": ["--repeat=$(trial.repeat)"]}
+    study, trial = a_study(pod={"containers": [container]}), a_trial()
+    again = trial.model_copy(update={"spec": trial.spec.model_copy(update={"repeat": 2, "repeat_of": 3})})
+    job = render_job(study, again, 1, resume_from=None, target=None)
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["--repeat=2"]
+    assert env_of(job)["RUNG_REPEAT"] == "2"
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,9 @@ def test_a_study_with_checkpoints_gives_each_trial_a_folder(tmp_path: Path) -> N
     assert launch.arguments == ("train", directory)
     assert launch.environment["RUNG_CHECKPOINT_DIR"] == directory
     assert Path(directory).is_dir()
+    restarting = {"type": "ASHA", "mode": "Restart", "resource": {"max": 9}}
+    fresh = a_plan({}, trial={**template, "checkpoint": {"persistentVolumeClaim": "runs"}}, scheduler=restarting)
+    assert launched(tmp_path, fresh).arguments == ("train", f"{directory}/rung-9"), "nothing of a shorter run"
     without = launched(tmp_path, a_plan({}, trial=template))
     assert without.arguments == ("train",)
     assert "RUNG_CHECKPOINT_DIR" not in without.environment

@@ -150,6 +150,8 @@ class TrialFacts:
     seed: int = 0
     bracket: int = 0
     enqueued: int | None = None  # index among the warm start's points
+    repeat_of: int | None = None  # number of the assignment's first run; None: this is it
+    repeat: int = 0  # which run of its assignment it is
     stop_requested: bool = False
     state: TrialState = TrialState.PENDING
     attempt: int = 0  # the newest attempt that the record knows; 0: none yet

@@ -67,12 +67,7 @@ def not_implemented(spec: StudySpec) -> tuple[str, ...]:
 
 def _deciding(spec: StudySpec) -> Iterator[tuple[str, str]]:
     """(field, what to do)."""
-    for i, objective in enumerate(spec.objectives):
-        if objective.standard_error_metric is not None:
-            yield f"spec.objectives[{i}].standardErrorMetric", _later("leave it out")
     yield from _search(spec)
-    if spec.repeats is not None:
-        yield "spec.repeats", _later("leave it out")
     if spec.warm_start is not None and spec.warm_start.studies:
         yield "spec.warmStart.studies", _later("copy the points that matter into warmStart.points")
 

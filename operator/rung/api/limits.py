@@ -73,15 +73,22 @@ class Aggregate(StrEnum):
 
 
 class Repeats(ApiModel):
-    """The same assignment several times, since one run may be luck. Each repeat is a trial with a seed of its own."""
+    """The same assignment several times, since one run may be luck. Each repeat is a trial of its own; run r of every
+    assignment has the same seed. A scheduler judges first runs alone, and repeats train to the end.
+    """
 
     count: Annotated[Whole, Field(ge=1, le=100)] = Field(description="Runs of each assignment, the first included.")
     # All: a comparison in which only some were repeated is not fair unless one asks for it.
     of: RepeatsOf = Field(
         default=RepeatsOf.ALL,
-        description="All: every assignment. Leaders: only those that are about to become the best.",
+        description="All: every assignment whose first run is not stopped. Leaders: the best by what is known so far, until it "
+        "has had all its runs.",
     )
-    aggregate: Aggregate = Field(default=Aggregate.MEAN, description="How the values of the repeats become one.")
+    aggregate: Aggregate = Field(
+        default=Aggregate.MEAN,
+        description="How the values of the runs become one. A failed run is left out; an infeasible one makes the assignment "
+        "infeasible.",
+    )
 
 
 def resolved_trials(spec: StudySpec, grid_size: int | None) -> int | None:
@@ -92,10 +99,11 @@ def resolved_trials(spec: StudySpec, grid_size: int | None) -> int | None:
     limits = spec.limits
     if limits.trials is not None:
         return limits.trials
+    each = spec.repeats.count if spec.repeats is not None and spec.repeats.of is RepeatsOf.ALL else 1
     if limits.gpu_hours is not None or limits.duration_seconds is not None:
         return None
     if spec.sampler.type is SamplerType.GRID:
-        return grid_size
+        return None if grid_size is None else grid_size * each
     if spec.sampler.type is SamplerType.LIST:
         return None
     return DEFAULT_TRIALS

@@ -44,6 +44,13 @@ class Best(ApiModel):
     values: Annotated[dict[str, Printed], Keywords(max_properties=16)] = Field(
         default={}, description="Its objectives by name, in full precision."
     )
+    standard_errors: Annotated[dict[str, Printed], Keywords(max_properties=4)] = Field(
+        default={}, description="Of the objectives, where known: from repeats, or as the trial says."
+    )
+    runs: Tally | None = Field(default=None, description="With repeats: runs behind the values.")
+    confirmed: bool | None = Field(
+        default=None, description="With repeats: whether it was run as often as the study asks for."
+    )
     parameters: Assignment = Field(default={}, description="Its parameters.")
     complete: bool = Field(default=False, description="Whether it was trained to the end, or stopped at a rung.")
     checkpoint_step: float | None = Field(default=None, description="Step of its newest complete checkpoint.")

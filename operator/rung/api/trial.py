@@ -23,7 +23,7 @@ Figures = Annotated[dict[str, float], Keywords(max_properties=64)]
 
 NON_NEGATIVE = Keywords(minimum=0)
 
-FROZEN_SPEC = ("study", "number", "seed", "bracket")
+FROZEN_SPEC = ("study", "number", "seed", "bracket", "repeat")
 FROZEN_SPEC_OPTIONAL = ("parameters", "parent", "enqueued", "repeatOf", "values")
 """All of a Trial's spec but `stop`."""
 
@@ -43,6 +43,7 @@ class TrialSpec(ApiModel):
         default=None, description="Index among spec.warmStart.points of the Study, if it comes from there."
     )
     repeat_of: Tally | None = Field(default=None, description="Number of the trial that this one repeats.")
+    repeat: Tally = Field(default=0, description="Which run of its assignment it is; 0 is the first.")
     values: Annotated[dict[str, Annotated[str, Keywords(max_length=48)]], Keywords(max_properties=64)] | None = Field(
         default=None, description="Known results by metric. Such a trial is never run."
     )

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, RungRecord, TrialFacts, TrialState, Verdict
+from rung.api.facts import Assignment, Attempt, AttemptEnd, AttemptPhase, RungRecord, TrialFacts, TrialState, Verdict
 from rung.brain.decisions import (
     Conclude,
     Create,
@@ -212,7 +213,7 @@ def membership(plan: Plan, record: StudyRecord, trials: Trials, number: int, *, 
         coming = limit is None or trials.counted + max(0, number - trials.next_number) < limit
         return Membership.COMING if coming else Membership.NEVER
     facts = trials[number]
-    if facts.state is TrialState.KNOWN:
+    if facts.state is TrialState.KNOWN or facts.repeat_of is not None:
         return Membership.NEVER
     return Membership.GONE if facts.finished else Membership.ALIVE
 
@@ -231,7 +232,7 @@ def _diverged(plan: Plan, facts: TrialFacts) -> Conclude | None:
 
 def _goal_met(plan: Plan, facts: TrialFacts) -> Conclude | None:
     """The trial's figures so far meet the goal: it need not run on."""
-    if not any(goal.goal is not None for goal in plan.measure.goals) or open_rungs(facts):
+    if not any(goal.goal is not None for goal in plan.measure.goals) or open_rungs(facts) or plan.runs_each > 1:
         return None
     if plan.rung_by_rung and not (facts.state is TrialState.RUNNING and plan.attempt_target(facts) == plan.target):
         return None  # what a smaller run reaches says nothing of the whole one
@@ -423,14 +424,26 @@ def _pausing(trials: Trials, now: float) -> list[float]:
 
 
 def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> Iterator[Create]:
-    """New trials: at most `free` that run, and any known points that come first."""
+    """New trials: at most `free` that run, and any known points that come first. Repeats go before new assignments."""
     numbers = trials.free_numbers(record.created)
     taken, enqueued = Extended(trials.taken), Extended(trials.enqueued)
     room = math.inf if plan.trial_limit is None else plan.trial_limit - trials.counted
     history = trials.told() if free > 0 and plan.sampler.learns else []
+    due = deque(trials.repeats_due())
+    new: dict[int, Assignment] = {}  # first runs that are created here
+    repeats = 0  # created here
     while free > 0 and room > 0:
         number = next(numbers)
-        request = Request(plan.space, number, plan.spec.seed, history, taken, enqueued)
+        if due:
+            root, repeat = due.popleft()
+            parameters = new[root] if root in new else trials.runs_of(root)[0].parameters
+            yield _repeat(plan, number, parameters, root, repeat)
+            repeats, free, room = repeats + 1, free - 1, room - 1
+            continue
+        if room < plan.cost:
+            return
+        index = trials.assignments.index(number) - repeats
+        request = Request(plan.space, index, plan.spec.seed, history, taken, enqueued)
         proposal = plan.sampler.propose(request)
         if proposal is None:
             return
@@ -444,12 +457,27 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
         )
         taken.add(plan.space.key(proposal.parameters))
         if plan.sampler.learns and proposal.values is None:
-            history.append(Told(number, proposal.parameters, TrialState.PENDING))
+            history.append(Told(index, proposal.parameters, TrialState.PENDING))
         if proposal.enqueued is not None:
             enqueued.add(proposal.enqueued)
         if proposal.values is None:
             free -= 1
             room -= 1
+            if plan.repeats_at_once:
+                new[number] = proposal.parameters
+                due.extend((number, repeat) for repeat in range(1, plan.runs_each))
+
+
+def _repeat(plan: Plan, number: int, parameters: Assignment, root: int, repeat: int) -> Create:
+    """One more run of an assignment."""
+    return Create(
+        number=number,
+        parameters=parameters,
+        seed=plan.trial_seed(number, repeat),
+        bracket=plan.scheduler.bracket(number),
+        repeat_of=root,
+        repeat=repeat,
+    )
 
 
 class Extended(Collection[Hashable]):

@@ -70,6 +70,8 @@ class Create:
     bracket: int
     enqueued: int | None = None
     values: Mapping[str, float] | None = None  # known: it will never run
+    repeat_of: int | None = None
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ def created(decision: Create) -> TrialFacts:
         seed=decision.seed,
         bracket=decision.bracket,
         enqueued=decision.enqueued,
+        repeat_of=decision.repeat_of,
+        repeat=decision.repeat,
     )
     if decision.values is None:
         return facts

@@ -114,6 +114,7 @@ class Goal:
     figure: Figure
     minimize: bool
     goal: float | None
+    error: Figure | None = None  # the trial's own standard error of the figure
 
     def rank(self, value: float) -> float:
         """Turned so that smaller is better."""
@@ -146,6 +147,10 @@ class Bound:
     min: float
     max: float
 
+    def violation(self, value: float) -> float:
+        """By how much the constraint is missed, in the metric's own unit; not above 0: it holds."""
+        return max(self.min - value, value - self.max)
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -160,13 +165,15 @@ class Measure:
     def wanted(self) -> tuple[str, ...]:
         """Metrics to read from a trial, the objectives' first, each once."""
         figures = [g.figure for g in self.goals] + [self.ranking.figure] + [b.figure for b in self.bounds]
+        figures += [g.error for g in self.goals if g.error is not None]
         names = [name for figure in figures for name in sorted(figure.inputs)]
         return tuple(dict.fromkeys(n for n in (*names, *self.recorded) if n not in BUILT_IN))
 
     def values(self, facts: TrialFacts, *, upto: float = math.inf) -> dict[str, float]:
         """Every figure that exists so far, by name, objectives first."""
         found: dict[str, float] = {}
-        for figure in (*(g.figure for g in self.goals), *(b.figure for b in self.bounds)):
+        errors = (g.error for g in self.goals if g.error is not None)
+        for figure in (*(g.figure for g in self.goals), *(b.figure for b in self.bounds), *errors):
             value = figure.of(facts, upto=upto)
             if value is not None:
                 found.setdefault(figure.name, value)
@@ -183,6 +190,12 @@ class Measure:
             return None
         return tuple(g.rank(v) for g, v in zip(self.goals, found, strict=True) if v is not None)
 
+    def errors(self, values: Mapping[str, float]) -> tuple[float | None, ...]:
+        """The standard error of each objective, where the trial says it; () where it says none."""
+        found = [None if g.error is None else values.get(g.error.name) for g in self.goals]
+        known = tuple(e if e is not None and math.isfinite(e) and e >= 0 else None for e in found)
+        return known if any(e is not None for e in known) else ()
+
     def feasible(self, values: Mapping[str, float]) -> bool:
         """Every constraint on outcomes holds; one whose metric is missing does not."""
         return all((value := values.get(b.figure.name)) is not None and b.min <= value <= b.max for b in self.bounds)
@@ -190,8 +203,7 @@ class Measure:
     def violations(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """By how much each constraint is missed, in the metric's own unit; not above 0: it holds. NaN: not reported."""
         return tuple(
-            max(b.min - value, value - b.max) if (value := values.get(b.figure.name)) is not None else math.nan
-            for b in self.bounds
+            b.violation(value) if (value := values.get(b.figure.name)) is not None else math.nan for b in self.bounds
         )
 
     def ranked_curve(self, facts: TrialFacts) -> tuple[tuple[float, float], ...]:
@@ -262,7 +274,9 @@ def _goal(index: int, objective: Objective, names: Sequence[str], *, last_attemp
             raise InvalidStudy(f"spec.objectives[{index}].expression", str(error)) from error
     goal = None if objective.goal is None else float(objective.goal)
     figure = Figure(objective.metric, objective.reduce, expression, last_attempt)
-    return Goal(figure, objective.direction is Direction.MINIMIZE, goal)
+    named = objective.standard_error_metric
+    deviation = None if named is None else Figure(named, Reduce.LAST)
+    return Goal(figure, objective.direction is Direction.MINIMIZE, goal, deviation)
 
 
 def _words(text: str) -> set[str]:

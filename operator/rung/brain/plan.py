@@ -9,8 +9,8 @@ import numpy as np
 
 from rung.api.errors import InvalidStudy
 from rung.api.implemented import check_decidable
-from rung.api.limits import resolved_trials
-from rung.api.study import Mode, Study, StudySpec
+from rung.api.limits import Aggregate, RepeatsOf, resolved_trials
+from rung.api.study import Mode, SchedulerType, Study, StudySpec
 from rung.brain.measure import Measure, compile_measure
 from rung.schedule import make_scheduler
 from rung.schedule.protocol import Scheduler
@@ -20,6 +20,7 @@ from rung.space.space import Space
 
 if TYPE_CHECKING:
     from rung.api.facts import TrialFacts
+    from rung.brain.board import Incumbent
     from rung.brain.trials import Trials
 
 HOURS = 3600.0
@@ -48,7 +49,7 @@ class Plan:
         space = Space.of(spec.parameters, spec.parameter_constraints)
         sampler = make_sampler(spec, space)
         scheduler = make_scheduler(spec)
-        return Plan(
+        plan = Plan(
             study=study,
             space=space,
             sampler=sampler,
@@ -57,6 +58,10 @@ class Plan:
             trial_limit=resolved_trials(spec, None),  # a grid ends by itself
             gpu_seconds_limit=_gpu_seconds_limit(spec),
         )
+        if plan.trial_limit is not None and plan.trial_limit < plan.cost:
+            message = f"{plan.trial_limit} trials are fewer than spec.repeats.count ({plan.cost}): repeats count too"
+            raise InvalidStudy("spec.limits.trials", message)
+        return plan
 
     @property
     def spec(self) -> StudySpec:
@@ -74,8 +79,8 @@ class Plan:
         return self.spec.scheduler.mode is Mode.RESTART
 
     def rungs(self, facts: TrialFacts) -> tuple[int, ...]:
-        """Where the trial is compared."""
-        return self.scheduler.rungs(facts.bracket)
+        """Where the trial is compared. A repeat is compared with nobody: it measures a whole run."""
+        return () if facts.repeat_of is not None else self.scheduler.rungs(facts.bracket)
 
     def next_rung(self, facts: TrialFacts) -> int | None:
         """The first rung that the trial has no record of; None: it has come to the end of its ladder."""
@@ -86,6 +91,31 @@ class Plan:
         """The step to which the trial's attempt trains, by the recorded rungs alone."""
         rung = self.next_rung(facts) if self.rung_by_rung else None
         return self.target if rung is None else rung
+
+    @property
+    def runs_each(self) -> int:
+        """Runs of an assignment that is repeated, the first included."""
+        return 1 if self.spec.repeats is None else self.spec.repeats.count
+
+    @property
+    def aggregate(self) -> Aggregate:
+        """How several runs of an assignment become one value."""
+        return Aggregate.MEAN if self.spec.repeats is None else self.spec.repeats.aggregate
+
+    @property
+    def repeats_all(self) -> bool:
+        """Every assignment is run several times."""
+        return self.runs_each > 1 and self.spec.repeats is not None and self.spec.repeats.of is RepeatsOf.ALL
+
+    @property
+    def repeats_at_once(self) -> bool:
+        """Nothing can stop a first run: its repeats need not wait for it."""
+        return self.repeats_all and self.spec.scheduler.type is SchedulerType.NONE
+
+    @property
+    def cost(self) -> int:
+        """Trials that a new assignment takes of limits.trials."""
+        return self.runs_each if self.repeats_at_once else 1
 
     @property
     def counter(self) -> str | None:
@@ -108,12 +138,24 @@ class Plan:
             f"{goal.figure.name} {goal.rank(value):.6g}"
             for goal, value in zip(self.measure.goals, best.objectives, strict=True)
         )
-        partial = "" if best.complete else f" (stopped at {self.resource_name} {best.step:g})"
-        return f"best trial {best.number}: {said}{partial}"
+        return f"best trial {best.number}: {said}{self.remark(best)}"
 
-    def trial_seed(self, number: int) -> int:
-        """A seed for the trial's own program: keyed by study seed and number, below 2**31 so that every framework takes it."""
-        return int(np.random.SeedSequence([self.spec.seed, number]).generate_state(1)[0] & 0x7FFF_FFFF)
+    def remark(self, best: Incumbent) -> str:
+        """What has to be known of the best trial's values, in brackets: how far it came, of how many runs they are."""
+        said = [] if best.complete else [f"stopped at {self.resource_name} {best.step:g}"]
+        if self.runs_each > 1:
+            said.append(f"{self.aggregate.value.lower()} of {best.runs} runs" if best.runs > 1 else "1 run")
+        if best.errors and best.errors[0] is not None:
+            said.append(f"standard error {best.errors[0]:.2g}")
+        return f" ({', '.join(said)})" if said else ""
+
+    def trial_seed(self, number: int, repeat: int = 0) -> int:
+        """A seed for the trial's own program: keyed by study seed and number, below 2**31 so that every framework takes it.
+
+        Where assignments are repeated, by study seed and repeat: run r of one is to be compared with run r of another.
+        """
+        key = number if self.runs_each == 1 else repeat
+        return int(np.random.SeedSequence([self.spec.seed, key]).generate_state(1)[0] & 0x7FFF_FFFF)
 
 
 def _gpu_seconds_limit(spec: StudySpec) -> float | None:

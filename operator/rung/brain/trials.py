@@ -9,36 +9,16 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rung.api.facts import TrialFacts, TrialState
+from rung.brain.board import Board, Incumbent
 from rung.brain.decisions import running_seconds
 from rung.brain.plan import Plan
+from rung.brain.repeats import Assignments, repeated, result_of, root_of
 from rung.ledger import Ledger, Spent
 from rung.schedule.protocol import Entry, RungTable
 from rung.search.protocol import Told
-
-RESULTS = frozenset({TrialState.SUCCEEDED, TrialState.KNOWN})
-"""States whose values are those of a whole run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incumbent:
-    """The best trial so far. Until one has run to its end the best of the stopped ones stands in (`complete` False)."""
-
-    number: int
-    objectives: tuple[float, ...]  # smaller is better
-    complete: bool
-    step: float
-
-    def beats(self, other: Incumbent | None) -> bool:
-        """A whole run before a part, a longer part before a shorter one, then the value, then the lower number."""
-        return other is None or self.place < other.place
-
-    @property
-    def place(self) -> tuple[bool, float, tuple[float, ...], int]:
-        """What incumbents are compared by; smaller is better."""
-        return (not self.complete, 0.0 if self.complete else -self.step, self.objectives, self.number)
 
 
 class Trials:
@@ -48,8 +28,8 @@ class Trials:
         self.plan = plan
         self.table = RungTable()
         self.counts: Counter[TrialState] = Counter()
-        self.incumbent: Incumbent | None = None
-        self.front: tuple[Incumbent, ...] = ()  # Pareto front of whole runs; one entry where there is one objective
+        self.assignments = Assignments(plan)
+        self.board = Board()
         self.observed = False  # any trial ever said anything
         self.last_order = 0  # of the rung records
         self.judged: Counter[tuple[int, int, str]] = Counter()  # (bracket, rung, verdict) -> how many
@@ -89,6 +69,7 @@ class Trials:
             self._taken[self.plan.space.key(facts.parameters)] += 1
             if facts.enqueued is not None:
                 self._enqueued.add(facts.enqueued)
+            self.assignments.add(facts)
         else:
             self._subtract(before)
         self._enter(facts)
@@ -98,10 +79,13 @@ class Trials:
         self.observed = self.observed or bool(facts.metrics)
         if not facts.finished:
             self._unfinished.add(number)
+            self._all[number] = facts
         elif before is None or not before.finished:
-            self._sum_up(facts)
-            facts = self._slim(facts)
-        self._all[number] = facts
+            self._ledger = self._ledger.add(self._spent(facts, facts.ended_at or 0.0))
+            self._all[number] = self._slim(facts)
+            self._weigh(root_of(facts))
+        else:
+            self._all[number] = facts
 
     def drop(self, number: int) -> None:
         """Forget an unfinished trial whose object was deleted by hand. Its number is not given out again."""
@@ -111,6 +95,8 @@ class Trials:
         self._dropped.add(number)
         self._subtract(facts)
         self.table.drop(number)
+        self.assignments.drop(facts)
+        self._weigh(root_of(facts))
         key = self.plan.space.key(facts.parameters)
         self._taken[key] -= 1
         if not self._taken[key]:
@@ -171,8 +157,46 @@ class Trials:
                 total = total.add(self._spent(facts, now))
         return total
 
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """The best so far."""
+        return self.board.incumbent
+
+    @property
+    def front(self) -> tuple[Incumbent, ...]:
+        """Pareto front of whole and confirmed runs; one entry where there is one objective."""
+        return self.board.front
+
+    def runs_of(self, root: int) -> list[TrialFacts]:
+        """The runs of an assignment, the first one first."""
+        runs = self.assignments.runs.get(root, {})
+        return [self._all[runs[repeat]] for repeat in sorted(runs)]
+
+    def repeats_due(self) -> Iterator[tuple[int, int]]:
+        """(first run's number, repeat) of the repeats to start, in this order."""
+        if self.plan.runs_each == 1:
+            return
+        for root in self._repeated():
+            for repeat in self.assignments.lacking(root):
+                yield root, repeat
+
+    def _repeated(self) -> Iterator[int]:
+        """Assignments of which further runs are wanted."""
+        if self.plan.repeats_all:
+            yield from (root for root in self.assignments.all_lacking() if repeated(self.plan, self.runs_of(root)))
+            return
+        leaders: list[Incumbent] = []
+        for root, candidate in self.board.contenders():
+            if not self.assignments.lacking(root) and all(facts.finished for facts in self.runs_of(root)):
+                continue  # it will never be confirmed: a run was stopped by hand
+            if not any(leader.dominates(candidate) for leader in leaders):
+                leaders.append(candidate)
+                yield root
+
     def told(self) -> list[Told]:
-        """What a sampler may see, by number."""
+        """What a sampler may see, by number: of assignments that are repeated one word each."""
+        if self.plan.runs_each > 1:
+            return [self._told_of(self.runs_of(root)) for root in sorted(self.assignments.runs)]
         return [self._told_once.get(n) or self._told(self._all[n]) for n in sorted(self._all)]
 
     def _told(self, facts: TrialFacts) -> Told:
@@ -184,10 +208,29 @@ class Trials:
             objectives=measure.objectives(facts.values) if facts.finished and facts.values else None,
             violations=measure.violations(facts.values),
             curve=self._curve(facts),
+            deviations=measure.errors(facts.values),
         )
         if facts.finished:
             self._told_once[facts.number] = told
         return told
+
+    def _told_of(self, runs: list[TrialFacts]) -> Told:
+        """Of an assignment. Where all are repeated it is pending until the last run has ended: values of unlike numbers of
+        runs are not alike.
+        """
+        measure, first = self.plan.measure, runs[0]
+        result = result_of(self.plan, runs)
+        lacking = bool(self.assignments.lacking(root_of(first))) and repeated(self.plan, runs)
+        open_ = not first.finished or (self.plan.repeats_all and (lacking or any(not facts.finished for facts in runs)))
+        return Told(
+            number=self.assignments.index(first.number),
+            parameters=first.parameters,
+            state=TrialState.PENDING if open_ else result.state,
+            objectives=None if open_ or not result.values else measure.objectives(result.values),
+            violations=measure.violations({} if open_ else result.values),
+            curve=self._curve(first),
+            deviations=() if open_ else result.errors,
+        )
 
     def _curve(self, facts: TrialFacts) -> tuple[tuple[float, float], ...]:
         """What trials are ranked by, smaller is better; of attempts that end at rungs the values there."""
@@ -212,21 +255,15 @@ class Trials:
             entry = Entry(facts.number, record.step, ranking.rank(record.value), record.order, best)
             self.table.put(entry, facts.bracket, record.verdict)
 
-    def _sum_up(self, facts: TrialFacts) -> None:
-        self._ledger = self._ledger.add(self._spent(facts, facts.ended_at or 0.0))
-        objectives = self.plan.measure.objectives(facts.values)
-        if objectives is None or not self.plan.measure.feasible(facts.values):
+    def _weigh(self, root: int) -> None:
+        """What the assignment's runs have brought, as the board wants it."""
+        runs = self.runs_of(root)
+        if not any(facts.finished for facts in runs):
+            self.board.put(root, None)
             return
-        complete = facts.state in RESULTS
-        if not complete and facts.state is not TrialState.STOPPED:
-            return
-        step = max((r.step for r in facts.rungs), default=facts.step or 0.0)
-        candidate = Incumbent(facts.number, objectives, complete, step)
-        if candidate.beats(self.incumbent):
-            self.incumbent = candidate
-        if complete and not any(_dominates(other, candidate) for other in self.front):
-            kept = [other for other in self.front if not _dominates(candidate, other)]
-            self.front = tuple(sorted([*kept, candidate], key=lambda i: (i.objectives, i.number)))
+        result = result_of(self.plan, runs)
+        possible = result.complete or result.state is TrialState.STOPPED
+        self.board.put(root, Incumbent.of(self.plan.measure, result) if possible else None)
 
     def _slim(self, facts: TrialFacts) -> TrialFacts:
         """A finished trial without what no decision reads again. The last point keeps its step known."""
@@ -245,10 +282,3 @@ class Trials:
             step=step,
             target=target if saved_by_scheduler else None,
         )
-
-
-def _dominates(one: Incumbent, other: Incumbent) -> bool:
-    """No worse in any objective, and better in one or the earlier of two equals."""
-    if one.objectives == other.objectives:
-        return one.number < other.number
-    return all(a <= b for a, b in zip(one.objectives, other.objectives, strict=True))

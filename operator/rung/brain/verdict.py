@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rung.api.facts import TrialState
+from rung.brain.board import Incumbent
 from rung.brain.decisions import StudyState, StudyVerdict
 from rung.brain.plan import Plan
 from rung.brain.trials import Trials
@@ -57,8 +58,7 @@ def _endings(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Ite
         return StudyVerdict(StudyState.FAILED, reason, f"{why}; {best}")
 
     incumbent = trials.incumbent
-    whole = incumbent is not None and (incumbent.complete or not plan.rung_by_rung)
-    if incumbent is not None and whole and plan.measure.goal_met(trials[incumbent.number].values):
+    if incumbent is not None and _stands(plan, incumbent) and plan.measure.goal_met(incumbent.values):
         yield succeeded("GoalReached", "the goal is reached")
     if plan.spec.finish:
         yield succeeded("FinishedByHand", "spec.finish was set")
@@ -72,17 +72,29 @@ def _endings(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Ite
             f"{failures} trials failed, spec.limits.failedTrials allows {limits.failed_trials}: {_last_failure(trials)}"
         )
         yield failed("TooManyFailures", why)
-    if plan.trial_limit is not None and trials.counted >= plan.trial_limit and not trials.unfinished:
+    if plan.trial_limit is not None and not trials.unfinished and _spent(plan, trials, plan.trial_limit):
         reason, why = "TrialsCompleted", f"all {plan.trial_limit} trials have ended"
         yield succeeded(reason, why) if incumbent is not None else failed("NoResult", f"{why} and none has a result")
     if plan.gpu_seconds_limit is not None and trials.ledger(now).used >= plan.gpu_seconds_limit:
         yield succeeded("GpuHoursSpent", f"{limits.gpu_hours} GPU-hours are spent")
     if _overtime(plan, record, now):
         yield succeeded("DurationReached", f"{limits.duration_seconds} seconds have passed")
-    if limits.patience_trials is not None and incumbent is not None and incumbent.complete:
-        since = sum(1 for facts in trials if facts.finished and facts.number > incumbent.number)
+    if limits.patience_trials is not None and incumbent is not None and incumbent.for_good:
+        since = sum(1 for facts in trials if facts.finished and facts.number > incumbent.last)
         if since >= limits.patience_trials:
             yield succeeded("PatienceExhausted", f"{since} trials in a row did not improve on the best")
+
+
+def _stands(plan: Plan, incumbent: Incumbent) -> bool:
+    """Its values may reach the goal: not those of a smaller run, nor of a single one where runs are repeated."""
+    return incumbent.for_good or not (plan.rung_by_rung or plan.runs_each > 1)
+
+
+def _spent(plan: Plan, trials: Trials, limit: int) -> bool:
+    """No further trial fits in."""
+    if trials.counted >= limit:
+        return True
+    return trials.counted + plan.cost > limit and next(trials.repeats_due(), None) is None
 
 
 def _overtime(plan: Plan, record: StudyRecord, now: float) -> bool:

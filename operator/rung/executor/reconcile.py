@@ -94,6 +94,7 @@ async def _apply(decisions: Sequence[Decision], trials: Trials, body: Body, now:
     records: list[Awaitable[None]] = []
     ends: list[Awaitable[None]] = []
     launches: dict[int, list[Create | Start]] = {}
+    chains: dict[int, int] = {}  # trial -> whose launch it belongs to
 
     async def record(decision: Record) -> None:
         facts = applied(trials[decision.number], decision, now)
@@ -120,8 +121,11 @@ async def _apply(decisions: Sequence[Decision], trials: Trials, body: Body, now:
                 records.append(record(decision))
             case End():
                 ends.append(end(decision))
-            case Create() | Start():
-                launches.setdefault(decision.number, []).append(decision)
+            case Create() | Start():  # a repeat behind its first run: what it refers to has to be there
+                first = decision.repeat_of if isinstance(decision, Create) else None
+                chain = first if first in launches else chains.get(decision.number, decision.number)
+                chains[decision.number] = chain
+                launches.setdefault(chain, []).append(decision)
     for error in await side_by_side(records):
         raise error
     return [*await side_by_side(ends), *await side_by_side([launch(steps) for steps in launches.values()])]

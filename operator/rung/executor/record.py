@@ -69,6 +69,8 @@ def facts_of(trial: Trial, plan: Plan) -> TrialFacts:
         seed=spec.seed,
         bracket=spec.bracket,
         enqueued=spec.enqueued,
+        repeat_of=spec.repeat_of,
+        repeat=spec.repeat,
         stop_requested=spec.stop,
         state=state,
         attempt=status.attempt,
@@ -106,6 +108,8 @@ def spec_of(facts: TrialFacts, plan: Plan) -> TrialSpec:
     }
     if facts.enqueued is not None:
         document["enqueued"] = facts.enqueued
+    if facts.repeat_of is not None:
+        document |= {"repeatOf": facts.repeat_of, "repeat": facts.repeat}
     if facts.state is TrialState.KNOWN:
         document["values"] = {name: repr(value) for name, value in facts.values.items()}
     return TrialSpec.model_validate(document)

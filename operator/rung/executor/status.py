@@ -10,7 +10,7 @@ from rung.api.facts import TrialState, Verdict
 from rung.api.names import trial_name
 from rung.api.study import StudyStatus
 from rung.brain import Plan, StudyState, StudyVerdict, Trials
-from rung.brain.trials import Incumbent
+from rung.brain.board import Incumbent
 from rung.executor.record import gpu_hours, printed, rfc3339, rfc3339_seconds
 
 FRONT_POINTS = 32  # the schema's bounds
@@ -143,6 +143,11 @@ def _best(plan: Plan, trials: Trials) -> dict[str, Any] | None:
         "parameters": plan.space.render(facts.parameters),
         "complete": best.complete,
     }
+    if plan.runs_each > 1:
+        document |= {"runs": best.runs, "confirmed": best.confirmed}
+    known = {g.figure.name: printed(e) for g, e in zip(plan.measure.goals, best.errors, strict=False) if e is not None}
+    if known:
+        document["standardErrors"] = known
     if facts.checkpoint_step is not None:
         document["checkpointStep"] = facts.checkpoint_step
     return document

@@ -19,7 +19,7 @@ from typing import Any
 
 from rung.api.errors import InvalidStudy
 from rung.api.names import API_VERSION, ATTEMPT_LABEL, GROUP, STUDY_LABEL, STUDY_UID_LABEL, TRIAL_LABEL, job_name
-from rung.api.study import Study
+from rung.api.study import Mode, Study
 from rung.api.trial import Trial
 from rung.kube.placeholders import TEMPLATE_FIELD, Substitution, check_template, render_template
 from rung.kube.told import environment_of, parameters_json, substitution_of
@@ -85,7 +85,7 @@ def render_job(study: Study, trial: Trial, attempt: int, resume_from: str | None
     template = study.spec.trial
     if template.pod_template is None:
         raise InvalidStudy(TEMPLATE_FIELD, "is required: it says how a trial runs")
-    directory = checkpoint_dir(study, trial)
+    directory = checkpoint_dir(study, trial, target)
     substitution = substitution_of(study, trial, target=target, resume_from=resume_from, checkpoint_dir=directory)
     own = {
         STUDY_LABEL: study.metadata.name,
@@ -134,12 +134,18 @@ def checkpoint_subpath(study: Study) -> str:
     return f"{study.metadata.name}-{(study.metadata.uid or '')[:UID_DIGITS]}".rstrip("-")
 
 
-def checkpoint_dir(study: Study, trial: Trial) -> str | None:
+def checkpoint_dir(study: Study, trial: Trial, target: int | None = None) -> str | None:
     """A trial's own folder as its program sees it; None without a checkpoint in the Study."""
     checkpoint = study.spec.trial.checkpoint
     if checkpoint is None or checkpoint.persistent_volume_claim is None:
         return None
-    return f"{CHECKPOINT_MOUNT}/{trial.metadata.name}"
+    return f"{CHECKPOINT_MOUNT}/{checkpoint_folder(study, trial, target)}"
+
+
+def checkpoint_folder(study: Study, trial: Trial, target: int | None) -> str:
+    """Below the study's own. A run that begins from nothing must not find what a shorter one has left."""
+    own = trial.metadata.name
+    return f"{own}/rung-{target}" if study.spec.scheduler.mode is Mode.RESTART else own
 
 
 def _job_metadata(

@@ -23,7 +23,6 @@ from rung.kube.placeholders import (
 from rung.space.arrays import expanded
 
 KEEP_ALL = "0"
-FIRST_REPEAT = "0"
 
 
 def parameters_json(parameters: Sequence[Parameter], texts: Mapping[str, str]) -> str:
@@ -85,7 +84,7 @@ def substitution_of(
         "trial.name": trial.metadata.name,
         "trial.number": str(trial.spec.number),
         "trial.seed": str(trial.spec.seed),
-        "trial.repeat": FIRST_REPEAT,
+        "trial.repeat": str(trial.spec.repeat),
         CHECKPOINT_DIR: checkpoint_dir,
         RESUME_FROM: resume_from or None,
         "study.name": study.metadata.name,
@@ -112,6 +111,7 @@ def environment_of(
         "RUNG_TRIAL_NUMBER": str(trial.spec.number),
         "RUNG_ATTEMPT": str(attempt),
         "RUNG_SEED": str(trial.spec.seed),
+        "RUNG_REPEAT": str(trial.spec.repeat),
         "RUNG_PARAMETERS": parameters_json(spec.parameters, trial.spec.parameters),
         "RUNG_METRICS_PORT": str(spec.metrics.port),
     }

@@ -18,7 +18,7 @@ from rung.api.errors import InvalidStudy
 from rung.api.trial import Trial
 from rung.brain import Plan
 from rung.kube.placeholders import TEMPLATE_FIELD, render_template
-from rung.kube.render import check_pod_template
+from rung.kube.render import check_pod_template, checkpoint_folder
 from rung.kube.told import environment_of, substitution_of
 from rung.local.gpus import VISIBLE
 from rung.local.process import Launch
@@ -85,7 +85,7 @@ class Template:
     ) -> Launch:
         """One attempt of a trial. Raises InvalidStudy where its assignment cannot be put into the template."""
         study = self.plan.study
-        directory, resume_from = self._checkpoint(trial, checkpoints)
+        directory, resume_from = self._checkpoint(trial, checkpoints, target)
         substitution = substitution_of(study, trial, target=target, resume_from=resume_from, checkpoint_dir=directory)
         rendered = render_template(self.container, substitution, where=self.where)
         given = environment_of(
@@ -111,14 +111,12 @@ class Template:
             grace_seconds=self.grace_seconds,
         )
 
-    def _checkpoint(self, trial: Trial, checkpoints: Path) -> tuple[str | None, str | None]:
+    def _checkpoint(self, trial: Trial, checkpoints: Path, target: int | None) -> tuple[str | None, str | None]:
         """The trial's folder, and the newest checkpoint that was reported complete and is there."""
         if self.plan.spec.trial.checkpoint is None:
             return None, None
-        directory = checkpoints / trial.metadata.name
+        directory = checkpoints / checkpoint_folder(self.plan.study, trial, target)
         directory.mkdir(parents=True, exist_ok=True)
-        if self.plan.rung_by_rung:  # every attempt begins from nothing
-            return str(directory), None
         step = trial.status.checkpoint_step if trial.status is not None else None
         newest = directory / f"step-{step:g}" if step is not None else None
         return str(directory), str(newest) if newest is not None and newest.exists() else None

@@ -52,8 +52,9 @@ class SimulatedBody:
     async def start(self, facts: TrialFacts, attempt: int) -> TrialFacts:
         """Draw the trial's curve and put its reports on the calendar."""
         steps = self.plan.attempt_target(facts) or DEFAULT_STEPS
-        observations = self.curves.curve(facts.parameters, facts.number, steps)
-        run = Run(attempt, self.now, self.curves.seconds_per_step(facts.parameters, facts.number), observations)
+        seed = facts.number if self.plan.runs_each == 1 else facts.seed
+        observations = self.curves.curve(facts.parameters, seed, steps)
+        run = Run(attempt, self.now, self.curves.seconds_per_step(facts.parameters, seed), observations)
         self.runs[facts.number] = run
         self.starts += 1
         for said in self._moments(facts, len(observations)):

@@ -18,7 +18,8 @@ def events(plan: Plan, trials: Trials, decided: Sequence[Decision]) -> Iterator[
         facts = trials[decision.number]
         match decision:
             case Start(attempt=1):
-                yield "started", f"trial {facts.number} started: {parameters(plan, facts)}"
+                of = "" if facts.repeat_of is None else f" (repeat {facts.repeat} of trial {facts.repeat_of})"
+                yield "started", f"trial {facts.number} started{of}: {parameters(plan, facts)}"
             case Start():
                 yield "started", f"trial {facts.number} started again (attempt {decision.attempt})"
             case Create() if decision.values is not None:

@@ -128,9 +128,8 @@ class LiveView:
             facts.add_row("ahead", said)
             facts.add_row("", Text(wording.parameters(plan, ahead)))
         elif best is not None:
-            partial = "" if best.complete else f", stopped at {plan.resource_name} {best.step:g}"
             said = Text(wording.objectives(plan, trials), style="bold")
-            said.append(f"  (trial {best.number}{partial})", style="not bold")
+            said.append(f"  (trial {best.number}){plan.remark(best)}", style="not bold")
             facts.add_row("best", said)
             facts.add_row("", Text(wording.parameters(plan, trials[best.number])))
         else:

@@ -93,8 +93,7 @@ def summary(look: Look, seconds: float) -> Sequence[str]:
     lines = [f"{plan.study.metadata.name}: {verdict.state.value} ({verdict.reason}): {_first_clause(verdict.message)}"]
     best = trials.incumbent
     if best is not None:
-        partial = "" if best.complete else f" (stopped at {plan.resource_name} {best.step:g})"
-        lines.append(f"best    trial {best.number}: {wording.objectives(plan, trials)}{partial}")
+        lines.append(f"best    trial {best.number}: {wording.objectives(plan, trials)}{plan.remark(best)}")
         lines.append(f"        {wording.parameters(plan, trials[best.number])}")
         if len(plan.measure.goals) > 1 and len(trials.front) > 1:
             numbers = ", ".join(str(point.number) for point in trials.front[:10])
