@@ -82,7 +82,7 @@ def decide(plan: Plan, record: StudyRecord, trials: Trials, now: float, slots: i
             if last:
                 return Decisions(tuple(last), verdict, again=True)
             if not trials.unfinished:
-                said = plan.summary(trials)
+                said = f"every assignment was tried; {plan.summary(trials)}"
                 return Decisions((), StudyVerdict(StudyState.SUCCEEDED, "SearchSpaceExhausted", said))
     moments = [look_again_at, *(_look_again(plan, facts) for facts in trials.live), *_pausing(trials, now)]
     return Decisions(tuple(actions), verdict, look_again_at=min((m for m in moments if m is not None), default=None))

@@ -64,16 +64,17 @@ def _endings(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Ite
         yield succeeded("FinishedByHand", "spec.finish was set")
     failures = trials.counts[TrialState.FAILED]
     if failures >= limits.parallelism and not trials.observed:
-        yield failed(
-            "NothingWorks", f"the first {failures} trials ended without one observation: {_last_failure(trials)}"
-        )
+        first = "the first trial" if failures == 1 else f"the first {failures} trials"
+        yield failed("NothingWorks", f"{first} ended without one observation: {_last_failure(trials)}")
     if failures > limits.failed_trials:
-        why = (
-            f"{failures} trials failed, spec.limits.failedTrials allows {limits.failed_trials}: {_last_failure(trials)}"
-        )
+        allowed = f"spec.limits.failedTrials allows {limits.failed_trials}"
+        why = f"{_many(failures)} failed, {allowed}: {_last_failure(trials)}"
         yield failed("TooManyFailures", why)
     if plan.trial_limit is not None and not trials.unfinished and _spent(plan, trials, plan.trial_limit):
-        reason, why = "TrialsCompleted", f"all {plan.trial_limit} trials have ended"
+        reason, why = (
+            "TrialsCompleted",
+            "the only trial has ended" if plan.trial_limit == 1 else f"all {plan.trial_limit} trials have ended",
+        )
         yield succeeded(reason, why) if incumbent is not None else failed("NoResult", f"{why} and none has a result")
     if plan.gpu_seconds_limit is not None and trials.ledger(now).used >= plan.gpu_seconds_limit:
         yield succeeded("GpuHoursSpent", f"{limits.gpu_hours} GPU-hours are spent")
@@ -82,7 +83,11 @@ def _endings(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Ite
     if limits.patience_trials is not None and incumbent is not None and incumbent.for_good:
         since = sum(1 for facts in trials if facts.finished and facts.number > incumbent.last)
         if since >= limits.patience_trials:
-            yield succeeded("PatienceExhausted", f"{since} trials in a row did not improve on the best")
+            yield succeeded("PatienceExhausted", f"{_many(since)} in a row did not improve on the best")
+
+
+def _many(trials: int) -> str:
+    return "1 trial" if trials == 1 else f"{trials} trials"
 
 
 def _stands(plan: Plan, incumbent: Incumbent) -> bool:
