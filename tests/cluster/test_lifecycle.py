@@ -121,6 +121,47 @@ def test_a_trial_stopped_by_hand_makes_room_for_the_next(api: Api, namespace: st
     assert len(running.live_pods()) == 1
 
 
+def test_a_point_appended_while_the_study_runs_is_the_next_to_be_tried(api: Api, namespace: str) -> None:
+    one_by_one = study("wish", FOREVER, limits={"trials": 9, "parallelism": 1})
+    running = Running.apply(api, namespace, one_by_one)
+    running.wait_trial(0, "Running")
+    running.patch(warmStart={"points": [{"parameters": {"x": "0.125"}}]})
+    api.patch(resource("trials", namespace, "wish-0"), {"spec": {"stop": True}})
+    running.wait_trial(1, "Running")
+    assert running.trials()[1]["spec"]["parameters"]["x"] == "0.125"
+
+
+def test_the_number_of_a_deleted_trial_never_comes_again(api: Api, namespace: str) -> None:
+    running = Running.apply(api, namespace, study("gap", FOREVER, limits={"trials": 9, "parallelism": 1}))
+    running.wait_trial(0, "Running")
+    api.delete(resource("trials", namespace, "gap-0"))
+    running.wait_trial(1, "Running")
+    assert [t["spec"]["number"] for t in running.trials()] == [1]
+    assert running.status["trials"]["created"] == 2
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        pytest.param(None, ["kept-1-1"], id="as it is, those that failed"),
+        pytest.param("All", ["kept-0-1", "kept-1-1"], id="all"),
+        pytest.param("None", [], id="none"),
+    ],
+)
+def test_jobs_are_kept_as_the_study_says(api: Api, namespace: str, keep: str | None, left: list[str]) -> None:
+    one_fails = shell('echo step=1 loss=0.5; [ "$RUNG_TRIAL_NUMBER" = 0 ] || exit 3')
+    trial = {**one_fails, "retries": 0, **({} if keep is None else {"keepJobs": keep})}
+    running = Running.apply(api, namespace, study("kept", trial, limits={"trials": 2}))
+    running.wait("Succeeded", reason="TrialsCompleted")
+
+    def jobs() -> list[str]:
+        found = (job["metadata"] for job in api.items("jobs", namespace))
+        return sorted(m["name"] for m in found if not m.get("deletionTimestamp"))
+
+    wait_until(f"{left} are left", lambda: jobs() == left, timeout=10, show=jobs)
+    assert running.trial(1)["state"] == "Failed"
+
+
 def test_too_many_failures_end_the_study_and_its_running_trials(api: Api, namespace: str) -> None:
     text = 'echo step=1 loss=0.5; [ "$RUNG_TRIAL_NUMBER" = 0 ] && exec sleep 300; exit 3'
     limits = {"trials": 20, "parallelism": 2, "failedTrials": 2}

@@ -77,6 +77,19 @@ def a_study(
     return parse_study(document, strict=True)
 
 
+CONDITIONAL = [
+    {"name": "x", "type": "Double", "min": 0, "max": 1},
+    {"name": "k", "type": "Int", "value": 7, "role": "Scientific"},
+    {"name": "kind", "type": "Categorical", "values": ["a", "b"]},
+    {"name": "m", "type": "Double", "min": 0, "max": 1, "when": [{"parameter": "kind", "in": ["a"]}]},
+    {"name": "depth", "type": "Int", "min": 1, "max": 8},
+    {"name": "drop", "type": "Double", "min": 0, "max": "0.5", "when": [{"parameter": "depth", "min": 4}]},
+    {"name": "rate", "type": "Double", "min": 0, "max": 1, "when": [{"parameter": "drop", "max": "0.25"}]},
+    {"name": "either", "type": "Derived", "expression": "coalesce(m, drop, 0.5) * k"},
+]
+"""A fixed value, a choice, a range that opens another, one that opens a third, and what follows from them."""
+
+
 def scheduled(kind: str, **more: Any) -> Document:
     """A scheduler over 9 epochs, rungs at 1, 3 and 9 where it has rungs."""
     rungs = {} if kind in {"None", "MedianStop"} else {"eta": 3}
@@ -119,6 +132,10 @@ class ExecutorContract(ABC):
                 a_study(scheduler=scheduled("SuccessiveHalving")), id="SuccessiveHalving, one trial at a time"
             ),
             pytest.param(a_study(scheduler=scheduled("MedianStop")), id="MedianStop"),
+            pytest.param(
+                a_study(parameters=CONDITIONAL, parameterConstraints=["m + x <= 1.2", 'kind == "b" or depth < 7']),
+                id="conditions on conditions, and constraints on what may be inactive",
+            ),
             pytest.param(a_study(scheduler=scheduled("ASHA", mode="Restart")), id="ASHA, every rung from nothing"),
             pytest.param(
                 a_study(
@@ -182,6 +199,14 @@ class ExecutorContract(ABC):
                 "TimedOut",
                 1,
                 id="timeoutSeconds ends the program",
+            ),
+            pytest.param(
+                ("--sleep=30",),
+                {"silenceSeconds": 1, "retries": 1},
+                TrialState.FAILED,
+                "Silent",
+                2,
+                id="a program that says nothing for silenceSeconds has crashed",
             ),
         ],
     )
