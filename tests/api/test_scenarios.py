@@ -17,7 +17,6 @@ from tests.api.studies import scenarios
 
 STUDIES = "spec.warmStart.studies"
 TO_COME: dict[str, tuple[str, ...]] = {
-    "k01_cmaes_ipop": ("spec.sampler.type", "spec.sampler.cmaes"),
     "k04_simple_pbt": ("spec.scheduler.type", "spec.scheduler.pbt"),
     "k07_median_stop_json_file": ("spec.metrics.source",),
     "k08_tfjob_tensorboard": ("spec.metrics.source", "spec.trial.manifest", "spec.trial.pods"),
@@ -41,7 +40,6 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "s05_openbox_two_objectives": (STUDIES,),
     "s07a_halving_with_checkpoints": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),
     "s08_top_performers_first": (STUDIES,),
-    "s09_architecture_search": ("spec.sampler.type",),
     "s12b_dcgan_pbt": ("spec.scheduler.type", "spec.scheduler.pbt", "spec.trial.checkpoint.retain"),
 }
 """What keeps a scenario from running in this version. All others run."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -201,6 +202,9 @@ def tuned(
 class LearnerContract(ContinuousContract):
     """For samplers that learn."""
 
+    enough: ClassVar[int] = bowl.trials
+    """Trials after which it is ahead on an easy problem."""
+
     @abstractmethod
     def learner(self, setting: Setting) -> Sampler:
         """The sampler, as for a study with this setting."""
@@ -320,10 +324,10 @@ class LearnerContract(ContinuousContract):
     def test_it_comes_to_try_better_points_than_an_even_spread(self) -> None:
         def late(sampler: Sampler, seed: int) -> float:
             """What is usual among the last third of the trials."""
-            trials = tuned(sampler, bowl.space, bowl.value, bowl.trials, seed=seed)[-bowl.trials // 3 :]
+            trials = tuned(sampler, bowl.space, bowl.value, self.enough, seed=seed)[-self.enough // 3 :]
             return float(np.median([trial.value for trial in trials if trial.value is not None]))
 
-        setting = Setting(bowl.space, trials=bowl.trials)
+        setting = Setting(bowl.space, trials=self.enough)
         learned = [late(self.learner(setting), seed) for seed in range(2)]
         spread = [late(SobolSampler(), seed) for seed in range(2)]
         assert np.mean(learned) < 0.7 * np.mean(spread)
@@ -333,6 +337,6 @@ class LearnerContract(ContinuousContract):
             value = bowl.value(parameters)
             return None if bowl.fails(parameters) else value
 
-        history = tuned(self.learner(Setting(bowl.space, trials=bowl.trials)), bowl.space, f, bowl.trials)
-        early, late = history[: bowl.trials // 2], history[bowl.trials // 2 :]
+        history = tuned(self.learner(Setting(bowl.space, trials=self.enough)), bowl.space, f, self.enough)
+        early, late = history[: self.enough // 2], history[self.enough // 2 :]
         assert sum(t.value is None for t in late) < sum(t.value is None for t in early)

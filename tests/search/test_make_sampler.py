@@ -73,7 +73,7 @@ def test_the_sampler_of_a_spec(parameters: list[dict[str, Any]], fields: dict[st
 @pytest.mark.parametrize(
     ("fields", "field", "message", "reason"),
     [
-        pytest.param({"sampler": {"type": "CMAES"}}, "spec.sampler.type", "not available", "NotImplemented", id="of later"),
+        pytest.param({"sampler": {"type": "NSGA2"}}, "spec.sampler.type", "not available", "NotImplemented", id="of later"),
         pytest.param({"sampler": {"type": "Grid"}}, "spec.sampler.type", "give lr", "InvalidSpec", id="a continuous grid"),
         pytest.param({"sampler": {"type": "List"}}, "spec.sampler.type", "there are none", "InvalidSpec", id="empty list"),
         pytest.param(

@@ -30,6 +30,9 @@ SAMPLERS = frozenset(
         SamplerType.LATIN_HYPERCUBE,
         SamplerType.TPE,
         SamplerType.RANDOM_FOREST,
+        SamplerType.CMAES,
+        SamplerType.EVOLUTION,
+        SamplerType.REINFORCE,
     }
 )
 SCHEDULERS = frozenset(
@@ -77,8 +80,6 @@ def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:
     if sampler.type not in SAMPLERS:
         known = [kind for kind in SamplerType if kind in SAMPLERS]
         yield "spec.sampler.type", _later(f"use one of {', '.join(known)}", sampler.type)
-    if sampler.cmaes is not None:
-        yield "spec.sampler.cmaes", _later("leave it out")
     if scheduler.type not in SCHEDULERS:
         kinds = [kind for kind in SchedulerType if kind in SCHEDULERS]
         yield "spec.scheduler.type", _later(f"use one of {', '.join(kinds)}", scheduler.type)

@@ -4,9 +4,12 @@
 """
 
 from rung.api.errors import InvalidStudy
+from rung.api.sampler import CmaesOptions
 from rung.api.study import Direction, Objective, SamplerType, StudySpec, resolved_trials
 from rung.search.auto import auto
+from rung.search.cmaes import CmaesSampler
 from rung.search.enqueued import WithEnqueued, enqueued
+from rung.search.evolution import EvolutionSampler
 from rung.search.grid import GridSampler
 from rung.search.halton import HaltonSampler
 from rung.search.latin_hypercube import LatinHypercubeSampler
@@ -14,6 +17,7 @@ from rung.search.list import ListSampler
 from rung.search.protocol import Proposal, Request, Sampler, Setting, Told
 from rung.search.random import RandomSampler
 from rung.search.random_forest import RandomForestSampler
+from rung.search.reinforce import ReinforceSampler
 from rung.search.sobol import SobolSampler
 from rung.search.tpe import TPESampler
 from rung.space.space import Space
@@ -50,14 +54,27 @@ def _make(spec: StudySpec, space: Space) -> Sampler:
             return LatinHypercubeSampler(resolved_trials(spec, space.grid_size()))
         case SamplerType.LIST:
             return ListSampler()
+        case _:
+            return _learner(spec, setting_of(spec, space))
+
+
+def _learner(spec: StudySpec, setting: Setting) -> Sampler:
+    match spec.sampler.type:
         case SamplerType.GP:
             from rung.search.gp.sampler import GPSampler  # noqa: PLC0415 - scipy.linalg: 0.2 s that others need not pay
 
-            return GPSampler(setting_of(spec, space))
+            return GPSampler(setting)
         case SamplerType.TPE:
-            return TPESampler(setting_of(spec, space))
+            return TPESampler(setting)
         case SamplerType.RANDOM_FOREST:
-            return RandomForestSampler(setting_of(spec, space))
+            return RandomForestSampler(setting)
+        case SamplerType.CMAES:
+            options = spec.sampler.cmaes or CmaesOptions()
+            return CmaesSampler(setting, restarts=options.restarts)
+        case SamplerType.EVOLUTION:
+            return EvolutionSampler(setting)
+        case SamplerType.REINFORCE:
+            return ReinforceSampler(setting)
         case other:
             raise InvalidStudy(
                 "spec.sampler.type", f"{other.value} is not available in this version", reason="NotImplemented"

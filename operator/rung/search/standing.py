@@ -14,7 +14,7 @@ al. 2002 (fronts, crowding, feasibility first); Falkner et al. 2018 (stopped tri
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -40,6 +40,19 @@ def best_first(trials: Sequence[Told], enough: int) -> list[int]:
         *halted[np.lexsort((values[halted], -steps[halted]))].tolist(),
         *violating[np.argsort(total[total > 0], kind="stable")].tolist(),
     ]
+
+
+def concluded(history: Iterable[Told]) -> list[Told]:
+    """Trials that have something to teach, those of other studies first and each study's by number.
+
+    One that was stopped by hand before it said anything teaches nothing; one that failed does.
+    """
+    failed = frozenset({TrialState.FAILED, TrialState.INFEASIBLE})
+    known = [
+        told for told in history if told.state in failed or (told.state.finished and _reached(told) is not _NOWHERE)
+    ]
+    known.sort(key=lambda told: (not told.source, told.source, told.number))
+    return known
 
 
 def places(trials: Sequence[Told]) -> Array:
