@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -429,13 +428,15 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
     taken, enqueued = Extended(trials.taken), Extended(trials.enqueued)
     room = math.inf if plan.trial_limit is None else plan.trial_limit - trials.counted
     history = trials.told() if free > 0 and plan.sampler.learns else []
-    due = deque(trials.repeats_due())
+    due = list(trials.repeats_due())
     new: dict[int, Assignment] = {}  # first runs that are created here
     repeats = 0  # created here
     while free > 0 and room > 0:
         number = next(numbers)
-        if due:
-            root, repeat = due.popleft()
+        # a hole below a first run was not meant for its repeats
+        place = next((i for i, (root, _) in enumerate(due) if root < number), None)
+        if place is not None:
+            root, repeat = due.pop(place)
             parameters = new[root] if root in new else trials.runs_of(root)[0].parameters
             yield _repeat(plan, number, parameters, root, repeat)
             repeats, free, room = repeats + 1, free - 1, room - 1
@@ -465,7 +466,7 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
             room -= 1
             if plan.repeats_at_once:
                 new[number] = proposal.parameters
-                due.extend((number, repeat) for repeat in range(1, plan.runs_each))
+                due = [*((number, repeat) for repeat in range(1, plan.runs_each)), *due]
 
 
 def _repeat(plan: Plan, number: int, parameters: Assignment, root: int, repeat: int) -> Create:
