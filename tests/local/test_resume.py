@@ -126,13 +126,14 @@ def test_other_ways_to_be_asked_to_end_are_interrupts_too(tmp_path: Path, number
 
 def test_a_finished_study_run_again_says_its_result_at_once(tmp_path: Path) -> None:
     study = a_study(limits={"trials": 2, "parallelism": 2})
+    attempts = []
     for _ in range(2):
         with command(tmp_path, study) as run:
             code, out, _ = run.end()
         assert code == 0
         assert "best    trial" in out
-    attempts = sorted(path.name for path in (state_of(tmp_path, study) / "attempts").iterdir())
-    assert attempts == ["0-1", "1-1"]
+        attempts.append([trial.status.attempt for trial in recorded(tmp_path, study) if trial.status])
+    assert attempts == [[1, 1], [1, 1]]
 
 
 def test_a_raised_limit_reopens_a_finished_study(tmp_path: Path) -> None:

@@ -112,17 +112,6 @@ async def test_a_trial_that_prints_a_hundred_megabytes_still_gets_its_last_line_
     assert sorted(facts.values["loss"] for facts in result.trials) == [1, 2, 2]
 
 
-async def test_gpus_are_shared_out_and_never_twice(state_directory: Path) -> None:
-    """A trial whose device is in use by another finds its folder there, and fails."""
-    folder = f"{state_directory.parent}/gpu-$CUDA_VISIBLE_DEVICES"
-    script = f"mkdir {folder} || exit 1; sleep 0.1; rmdir {folder}; echo epoch=3 loss=1"
-    container = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
-    limits = {"trials": 6, "parallelism": 4}
-    result = await ran(state_directory, shell(script), gpus=2, container=container, limits=limits)
-    assert [facts.state for facts in result.trials] == [TrialState.SUCCEEDED] * 6
-    assert {facts.gpus for facts in result.trials} == {1}
-
-
 async def test_more_gpus_than_the_machine_has_are_refused_in_words(state_directory: Path) -> None:
     container = {"resources": {"limits": {"nvidia.com/gpu": 4}}}
     facts = only(await ran(state_directory, shell("true"), gpus=2, container=container))

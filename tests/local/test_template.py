@@ -20,7 +20,7 @@ from rung.local.template import Template
 Document = dict[str, Any]
 
 
-def a_plan(container: Document, *, pod: Document | None = None, **spec: Any) -> Plan:
+def a_plan(container: Document, *, pod: Document | None = None, metadata: Document | None = None, **spec: Any) -> Plan:
     document = {
         "apiVersion": "rung.dev/v1alpha1",
         "kind": "Study",
@@ -39,7 +39,10 @@ def a_plan(container: Document, *, pod: Document | None = None, **spec: Any) -> 
                 },
             ],
             "trial": {
-                "podTemplate": {"spec": {"containers": [{"name": "t", "image": "i", **container}], **(pod or {})}}
+                "podTemplate": {
+                    **({"metadata": metadata} if metadata else {}),
+                    "spec": {"containers": [{"name": "t", "image": "i", **container}], **(pod or {})},
+                }
             },
             **spec,
         },
@@ -133,12 +136,7 @@ def test_devices_are_made_visible_and_nothing_else_is_hidden(tmp_path: Path) -> 
         pytest.param({}, {}, "image i", id="the image"),
         pytest.param({}, {"volumes": [{"name": "v"}]}, "1 volumes", id="volumes"),
         pytest.param({}, {"initContainers": [{"name": "v"}]}, "1 init containers", id="init containers"),
-        pytest.param(
-            {"env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]},
-            {},
-            "TOKEN would come from the cluster",
-            id="values from a Secret",
-        ),
+        pytest.param({"envFrom": [{"secretRef": {"name": "s"}}]}, {}, "envFrom would come", id="all of a Secret"),
     ],
 )
 def test_what_only_a_cluster_has_is_said_once(container: Document, pod: Document, said: str) -> None:

@@ -216,7 +216,7 @@ class TrialTemplate(ApiModel):
     keep_jobs: KeepJobs = Field(
         default=KeepJobs.FAILED,
         description="Which ended Jobs stay, with their pods and logs. Failed: those of failed trials. All: every one. None: "
-        "not one.",
+        "not one. `rung run` keeps its logs alike.",
     )
     pod_template: Annotated[JsonObject, Keywords(**POD_TEMPLATE_SCHEMA)] | None = Field(
         default=None,

@@ -63,6 +63,11 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--gpus", metavar="N", type=_count, help="GPUs to share out among trials (those that this machine shows)"
     )
     command.add_argument(
+        "--pin-cpus",
+        action="store_true",
+        help="run each trial on CPU cores of its own, as many as its requests.cpu says; it waits until they are free",
+    )
+    command.add_argument(
         "--parallelism", metavar="N", type=_positive, help="trials at a time (spec.limits.parallelism)"
     )
     command.add_argument("--plain", action="store_true", help="one line per event instead of a live table")

@@ -26,6 +26,7 @@ def main(given: argparse.Namespace) -> int:
         fresh=given.fresh,
         gpus=given.gpus,
         parallelism=given.parallelism,
+        pin_cpus=given.pin_cpus,
     )
     view: PlainView | DeferredLiveView = DeferredLiveView() if _on_a_terminal(given) else PlainView(quiet=given.quiet)
     try:
@@ -64,6 +65,8 @@ def _again(given: argparse.Namespace) -> str:
         words += ["--state", given.state]
     if given.gpus is not None:
         words += ["--gpus", str(given.gpus)]
+    if given.pin_cpus:
+        words.append("--pin-cpus")
     if given.parallelism is not None:
         words += ["--parallelism", str(given.parallelism)]
     return shlex.join(words)

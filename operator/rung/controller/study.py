@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from rung.api.errors import InvalidStudy
 from rung.api.facts import TrialFacts, TrialState
 from rung.api.names import STUDY_LABEL
-from rung.api.study import KeepJobs, Study, StudyKey, StudyStatus, parse_study
+from rung.api.study import Study, StudyKey, StudyStatus, parse_study
 from rung.brain import Decisions, Plan, StudyRecord, Trials, decide
 from rung.controller import obstacles
 from rung.controller.acceptance import accept
@@ -28,7 +28,7 @@ from rung.controller.obstacles import Obstacle
 from rung.controller.sight import attempt_of
 from rung.controller.telemetry import Telemetry
 from rung.controller.writing import StatusWriter
-from rung.executor.body import Sight
+from rung.executor.body import Sight, keeps_attempt
 from rung.executor.reconcile import Outcome, changed, reconcile, side_by_side
 from rung.executor.record import seconds_of
 from rung.kube.client import Kube
@@ -230,7 +230,7 @@ class StudyController:
                 continue
             seen = attempt_of(job, listed.pods.get((number, attempt)), body.now())
             live = seen is not None and seen.live
-            if _over(trials[number], attempt) and (live or not _kept(plan, trials[number], attempt)):
+            if _over(trials[number], attempt) and (live or not keeps_attempt(plan, trials[number], attempt)):
                 gone.append(name)
         return await side_by_side([body.delete_job(name) for name in gone])
 
@@ -279,13 +279,6 @@ def _until_first_sign(trials: Trials, memory: Memory, now: float) -> float | Non
 def _over(facts: TrialFacts, attempt: int) -> bool:
     """Nothing more is expected of this attempt."""
     return facts.finished or attempt < facts.attempt or facts.state is TrialState.WAITING
-
-
-def _kept(plan: Plan, facts: TrialFacts, attempt: int) -> bool:
-    """KeepJobs wants the Job of this attempt, and the log of its pod, to stay."""
-    keep = plan.spec.trial.keep_jobs
-    failed = facts.state in {TrialState.FAILED, TrialState.INFEASIBLE} or attempt < facts.attempt
-    return keep is KeepJobs.ALL or (keep is KeepJobs.FAILED and failed)
 
 
 def _recorded_reason(status: StudyStatus | None) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rung.api.facts import Attempt, MetricSummary, Observation, TrialFacts
+from rung.api.facts import Attempt, MetricSummary, Observation, TrialFacts, TrialState
+from rung.api.template import KeepJobs
+from rung.brain.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,13 @@ class Sight:
     checkpoint_step: float | None = None
     last_observed_at: float | None = None
     missing: str = ""  # what was looked for and what was seen, while an objective's metric is not there
+
+
+def keeps_attempt(plan: Plan, facts: TrialFacts, attempt: int) -> bool:
+    """`trial.keepJobs` wants what an ended attempt has left, its log above all, to stay."""
+    keep = plan.spec.trial.keep_jobs
+    failed = facts.state in {TrialState.FAILED, TrialState.INFEASIBLE} or attempt < facts.attempt
+    return keep is KeepJobs.ALL or (keep is KeepJobs.FAILED and failed)
 
 
 class Body(Protocol):

@@ -22,14 +22,15 @@ from rung.api.errors import InvalidStudy, RungError
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, TrialFacts
 from rung.api.trial import Trial
 from rung.brain import Plan
-from rung.executor.body import Sight
+from rung.executor.body import Sight, keeps_attempt
 from rung.executor.record import trial_of
 from rung.local import guard
-from rung.local.gpus import Gpus
 from rung.local.process import CannotStartError, Process
 from rung.local.reading import Reading, Source
+from rung.local.slots import Slots
 from rung.local.state import AttemptFolder, State
-from rung.local.template import HOST, Template
+from rung.local.template import Template
+from rung.local.variables import HOST
 from rung.observe.extract import Wanted
 
 LOOK_SECONDS = 0.05  # between two looks at the logs: a tenth of a second is what a person takes for "at once"
@@ -64,17 +65,26 @@ class LocalBody:
     """`rung.executor.body.Body` over processes and files."""
 
     def __init__(
-        self, plan: Plan, state: State, template: Template, gpus: Gpus, *, clock: Callable[[], float] = time.time
+        self,
+        plan: Plan,
+        state: State,
+        template: Template,
+        gpus: Slots,
+        cores: Slots,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
         self._state = state
         self._template = template
         self._gpus = gpus
+        self._cores = cores
         self._clock = clock
         self._records: dict[int, Trial] = {}
         self._runs: dict[tuple[int, int], Run] = {}
         self._changed: dict[tuple[int, int], Run] = {}
         self._written_at: dict[int, float] = {}
+        self._untidy: dict[int, TrialFacts] = {}  # finished, and what keepJobs does not want is still there
         self._woken = asyncio.Event()
         self._guard: subprocess.Popen[bytes] | None = None
         spec, key = plan.spec, plan.study.key
@@ -95,6 +105,7 @@ class LocalBody:
         if facts.finished:
             self._records.pop(facts.number, None)
             self._written_at.pop(facts.number, None)
+            self._untidy[facts.number] = facts
         else:
             self._records[facts.number] = trial
             self._written_at[facts.number] = now
@@ -137,6 +148,12 @@ class LocalBody:
         if not (trial.status and trial.status.finished):
             self._records[trial.spec.number] = trial
 
+    def tidy(self, facts: TrialFacts) -> None:
+        """Remove what is left of a finished trial and keepJobs does not want."""
+        for attempt in range(1, facts.attempt + 1):
+            if not keeps_attempt(self._plan, facts, attempt):
+                self._state.forget(self._state.attempt(facts.number, attempt))
+
     def recovered(self, folder: AttemptFolder, started_at: float | None) -> Sight:
         """An attempt of a run that has died: over, and everything that it said."""
         reading = Reading(self._source, folder.number, folder.attempt, folder.log, folder.termination, 0, self._clock)
@@ -168,6 +185,9 @@ class LocalBody:
         for run in self._runs.values():
             if run.attempt.phase is AttemptPhase.QUEUED:
                 self._launch(run)
+        busy = {number for number, _ in self._runs}
+        for number in self._untidy.keys() - busy:
+            self.tidy(self._untidy.pop(number))
 
     def sights(self) -> dict[int, Sight]:
         """What is new since the last call, by trial."""
@@ -235,6 +255,8 @@ class LocalBody:
                 with contextlib.suppress(subprocess.TimeoutExpired):  # in a system call that nothing interrupts
                     run.process.popen.wait(REAP_SECONDS)
                 run.process.close()
+        for facts in self._untidy.values():
+            self.tidy(facts)
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(OSError):
                 self._guard.stdin.close()
@@ -243,14 +265,16 @@ class LocalBody:
     # One attempt's life.
 
     def _launch(self, run: Run) -> None:
-        """Start it, if the GPUs that it asks for are free."""
+        """Start it, if the GPUs and cores that it asks for are free."""
         wanted = self._template.gpus
         if not self._gpus.could_ever_take(wanted):
             said = f"asks for {wanted} GPUs, and this machine has {len(self._gpus.all)} (see --gpus)"
             self._over(run, AttemptEnd.REFUSED, None, said, collected=True)
             return
         devices = self._gpus.take(run.key, wanted)
-        if devices is None:
+        cores = self._cores.take(run.key, min(self._template.cpus, len(self._cores.all)))
+        if devices is None or cores is None:
+            self._give_back(run)
             return
         try:
             run.folder.path.mkdir(parents=True, exist_ok=True)
@@ -258,6 +282,7 @@ class LocalBody:
                 run.trial,
                 run.folder,
                 devices,
+                cores,
                 target=run.target,
                 port=run.reading.port,
                 checkpoints=self._state.checkpoints,
@@ -318,8 +343,12 @@ class LocalBody:
         else:
             self._woken.set()  # there is more: go on as soon as the others have had their turn
 
-    def _over(self, run: Run, end: AttemptEnd, code: int | None, message: str, *, collected: bool) -> None:
+    def _give_back(self, run: Run) -> None:
         self._gpus.give_back(run.key)
+        self._cores.give_back(run.key)
+
+    def _over(self, run: Run, end: AttemptEnd, code: int | None, message: str, *, collected: bool) -> None:
+        self._give_back(run)
         run.attempt = replace(
             run.attempt,
             phase=AttemptPhase.ENDED,

@@ -40,6 +40,7 @@ class Launch:
     directory: Path | None
     log: Path
     grace_seconds: float
+    cores: tuple[int, ...] = ()  # the process and its children may run on these only; empty: on all
 
 
 @dataclass(slots=True)
@@ -80,6 +81,9 @@ class Process:
             raise CannotStartError(f"cannot start {launch.arguments[0]!r}: {error}") from error
         finally:
             os.close(log)
+        if launch.cores:
+            with contextlib.suppress(OSError):  # it has ended already, or a sandbox forbids it: cores are a hint
+                os.sched_setaffinity(popen.pid, launch.cores)
         pidfd = None
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):  # an old kernel, a sandbox: asking `poll` is enough

@@ -28,7 +28,7 @@ from rung.executor.record import facts_of, seconds_of
 from rung.executor.status import study_status
 from rung.local import orphans
 from rung.local.body import LOOK_SECONDS, LocalBody, boot_id
-from rung.local.gpus import Gpus, devices
+from rung.local.slots import Slots, cores, gpus
 from rung.local.state import State
 from rung.local.template import Template
 from rung.view.shown import Look
@@ -70,6 +70,7 @@ class Options:
     fresh: bool = False
     gpus: int | None = None  # None: those that the machine shows
     parallelism: int | None = None
+    pin_cpus: bool = False  # each trial on cores of its own, as many as its resources ask for
 
 
 async def run_study(
@@ -100,7 +101,8 @@ async def run_study(
         if options.fresh:
             state.clear()
         status = state.accept(study, text)
-        body = LocalBody(plan, state, template, Gpus(devices(environment, options.gpus)), clock=clock)
+        own_cores = Slots(cores() if options.pin_cpus else ())
+        body = LocalBody(plan, state, template, Slots(gpus(environment, options.gpus)), own_cores, clock=clock)
         runner = _Runner(plan, state, body, watcher, status, clock)
         try:
             runner.recover()
@@ -158,6 +160,8 @@ class _Runner:
             self._body.known(trial)
             facts = facts_of(trial, self._plan)
             self._trials.put(facts)
+            if facts.finished:
+                self._body.tidy(facts)
         for facts in self._trials.unfinished:
             folder = folders.get(facts.number)
             if folder is not None and (folder.attempt > facts.attempt or facts.live is not None):

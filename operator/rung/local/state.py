@@ -5,7 +5,7 @@
         study.yaml                  the file as it was accepted
         study.json                  the Study object with its status, as `kubectl get study -o json` would show it
         trials/7.json               the Trial object, likewise
-        attempts/7-1/log            stdout and stderr of attempt 1 of trial 7
+        attempts/7-1/log            stdout and stderr of attempt 1 of trial 7; an ended trial's stay as trial.keepJobs says
         attempts/7-1/termination    its last word, if it left one
         attempts/7-1/process.json   which process it was
         checkpoints/digits-7/       where the trial keeps its checkpoints, if the study has any
@@ -157,6 +157,10 @@ class State:
     def attempt(self, number: int, attempt: int) -> AttemptFolder:
         """Where an attempt's files are, whether it exists or not."""
         return AttemptFolder(self.attempts / f"{number}-{attempt}", number, attempt)
+
+    def forget(self, folder: AttemptFolder) -> None:
+        """Remove an attempt's files. None there is no error, nor is one that somebody holds open elsewhere."""
+        shutil.rmtree(folder.path, ignore_errors=True)
 
     def newest_attempts(self) -> dict[int, AttemptFolder]:
         """By trial number, the attempt with the highest number that has left anything."""

@@ -1,34 +1,33 @@
 """The pod template on this machine: its container's command, arguments, environment and folder, for one attempt.
 
 Placeholders are replaced by the same grammar as on a cluster, then Kubernetes' own references `$(VAR)` as the kubelet
-would. The process sees this machine's environment with the container's on top, and RUNG_* as docs/trial-contract.md
-has it. What only makes sense on a cluster (image, volumes, other containers, values from Secrets) is left out, and
-said once in `notes`.
+would. The process sees this machine's environment with the container's on top (`variables.py`), and RUNG_* as
+docs/trial-contract.md has it. What only makes sense on a cluster (image, volumes, other containers, envFrom) is left
+out, and said once in `notes`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rung.api.errors import InvalidStudy
+from rung.api.names import ATTEMPT_LABEL, STUDY_LABEL, TRIAL_LABEL, job_name
 from rung.api.trial import Trial
 from rung.brain import Plan
-from rung.kube.placeholders import TEMPLATE_FIELD, render_template
+from rung.kube.placeholders import TEMPLATE_FIELD, Substitution, render_template
 from rung.kube.render import check_pod_template, checkpoint_folder
 from rung.kube.told import environment_of, substitution_of
-from rung.local.gpus import VISIBLE
+from rung.local import variables
 from rung.local.process import Launch
+from rung.local.slots import VISIBLE
 from rung.local.state import AttemptFolder
 
 DEFAULT_GRACE_SECONDS = 30.0  # Kubernetes' own default
 GPU = "nvidia.com/gpu"
-HOST = "127.0.0.1"
 TERMINATION_LOG = "RUNG_TERMINATION_LOG"
-_REFERENCE = re.compile(r"\$\$|\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 
 Container = Mapping[str, Any]
 
@@ -42,6 +41,7 @@ class Template:
     where: str  # the container's field, for messages
     base: Mapping[str, str]  # this machine's environment, without anything of Rung's
     gpus: int
+    cpus: int
     grace_seconds: float
     notes: tuple[str, ...]
 
@@ -62,6 +62,7 @@ class Template:
         base.setdefault(
             "PYTHONUNBUFFERED", "1"
         )  # what a Python program prints is to be read now, not when its buffer is full
+        variables.check(container, base, where)
         grace = spec.get("terminationGracePeriodSeconds")
         return Template(
             plan=plan,
@@ -69,8 +70,9 @@ class Template:
             where=where,
             base=base,
             gpus=_gpus(container, where),
+            cpus=variables.cpus(container, where),
             grace_seconds=DEFAULT_GRACE_SECONDS if grace is None else float(grace),
-            notes=tuple(_notes(spec, container, base)),
+            notes=tuple(_notes(spec, container)),
         )
 
     def launch(
@@ -78,6 +80,7 @@ class Template:
         trial: Trial,
         folder: AttemptFolder,
         devices: Sequence[str],
+        cores: Sequence[str] = (),
         *,
         target: int | None,
         port: int,
@@ -91,11 +94,10 @@ class Template:
         given = environment_of(
             study, trial, attempt=folder.attempt, target=target, resume_from=resume_from, checkpoint_dir=directory
         )
-        for item in rendered.get("env") or ():
-            if item.get("value") is not None:
-                given[item["name"]] = _expanded(str(item["value"]), given)
+        pod = self._pod(trial, folder.attempt, substitution)
+        given = variables.values(rendered, pod, given=given, shell=self.base)
         given |= {  # only this machine knows them
-            "RUNG_METRICS_HOST": HOST,
+            "RUNG_METRICS_HOST": variables.HOST,
             "RUNG_METRICS_PORT": str(port),
             TERMINATION_LOG: str(folder.termination),
         }
@@ -104,12 +106,22 @@ class Template:
         command = [*rendered["command"], *(rendered.get("args") or ())]
         working_directory = rendered.get("workingDir")
         return Launch(
-            arguments=tuple(_expanded(str(word), given) for word in command),
+            arguments=tuple(variables.expanded(str(word), given) for word in command),
             environment={**self.base, **given},
             directory=Path(working_directory) if working_directory else None,
             log=folder.log,
             grace_seconds=self.grace_seconds,
+            cores=tuple(int(core) for core in cores),
         )
+
+    def _pod(self, trial: Trial, attempt: int, substitution: Substitution) -> variables.Pod:
+        study = self.plan.study
+        metadata = (self.plan.spec.trial.pod_template or {}).get("metadata") or {}
+        said = render_template(metadata, substitution, where=f"{TEMPLATE_FIELD}.metadata", kubelet=False)
+        ours = {STUDY_LABEL: study.metadata.name, TRIAL_LABEL: str(trial.spec.number), ATTEMPT_LABEL: str(attempt)}
+        name = job_name(study.metadata.name, trial.spec.number, attempt)
+        labels = {**(said.get("labels") or {}), **ours}
+        return variables.Pod(name, study.key.namespace, labels, said.get("annotations") or {})
 
     def _checkpoint(self, trial: Trial, checkpoints: Path, target: int | None) -> tuple[str | None, str | None]:
         """The trial's folder, and the newest checkpoint that was reported complete and is there."""
@@ -140,7 +152,7 @@ def _gpus(container: Container, where: str) -> int:
     return 0
 
 
-def _notes(spec: Mapping[str, Any], container: Container, environment: Mapping[str, str]) -> list[str]:
+def _notes(spec: Mapping[str, Any], container: Container) -> list[str]:
     """What of the template has no meaning here."""
     left_out = []
     if container.get("image"):
@@ -150,25 +162,9 @@ def _notes(spec: Mapping[str, Any], container: Container, environment: Mapping[s
     if others:
         left_out.append(f"{others} other containers")
     notes = [f"on this machine without {', '.join(left_out)}"] if left_out else []
-    elsewhere = [e["name"] for e in container.get("env") or () if "valueFrom" in e]
-    unset = [name for name in elsewhere if name not in environment]
-    if unset:
-        notes.append(
-            f"{', '.join(unset)} would come from the cluster; set them in this shell if the program needs them"
-        )
     if container.get("envFrom"):
         notes.append("envFrom would come from the cluster; set those variables in this shell if the program needs them")
     return notes
 
 
 _CLUSTER_ONLY = (("volumes", "volumes"), ("initContainers", "init containers"))
-
-
-def _expanded(text: str, variables: Mapping[str, str]) -> str:
-    """References as the kubelet replaces them; an unknown one stays as it is.
-
-    Source: k8s.io/kubernetes/third_party/forked/golang/expansion.
-    """
-    if "$" not in text:
-        return text
-    return _REFERENCE.sub(lambda m: "$" if m[1] is None else variables.get(m[1], m[0]), text)

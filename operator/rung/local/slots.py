@@ -1,4 +1,5 @@
-"""Which of this machine's GPUs an attempt may use: whole devices, lowest first, given back when it has ended.
+"""What of this machine an attempt may use for itself: whole GPUs and, where asked for, CPU cores; lowest first, given
+back when it has ended.
 
 A study's `nvidia.com/gpu` is counted as on a cluster. On a machine without GPUs it is a hint only: everything may
 start, and CUDA_VISIBLE_DEVICES is left alone.
@@ -6,6 +7,7 @@ start, and CUDA_VISIBLE_DEVICES is left alone.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +17,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 _DEVICE = re.compile(r"nvidia\d+")
 
 
-def devices(
-    environment: Mapping[str, str], count: int | None = None, *, folder: Path = Path("/dev")
-) -> tuple[str, ...]:
+def gpus(environment: Mapping[str, str], count: int | None = None, *, folder: Path = Path("/dev")) -> tuple[str, ...]:
     """Ids of the GPUs to share out: `count` of those that CUDA_VISIBLE_DEVICES names, else of those that /dev shows.
 
     More than are to be seen are believed: a driver may show its devices elsewhere.
@@ -34,9 +34,14 @@ def devices(
     return tuple(found[:count])
 
 
+def cores() -> tuple[str, ...]:
+    """Ids of the CPU cores that this process may use; none where processes cannot be bound to cores."""
+    return tuple(str(core) for core in sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_setaffinity") else ()
+
+
 @dataclass(slots=True)
-class Gpus:
-    """The devices and who has them."""
+class Slots:
+    """Things of one kind, and who has them. No two owners ever have the same one."""
 
     all: tuple[str, ...]
     taken: dict[object, tuple[str, ...]] = field(default_factory=dict)
@@ -46,11 +51,11 @@ class Gpus:
         return not self.all or wanted <= len(self.all)
 
     def take(self, owner: object, wanted: int) -> tuple[str, ...] | None:
-        """Devices for the owner: none where none are wanted or the machine has none; None while too few are free."""
+        """Some for the owner: none where none are wanted or the machine has none; None while too few are free."""
         if not self.all or not wanted:
             return ()
-        busy = {device for held in self.taken.values() for device in held}
-        free = [device for device in self.all if device not in busy]
+        busy = {one for held in self.taken.values() for one in held}
+        free = [one for one in self.all if one not in busy]
         if len(free) < wanted:
             return None
         self.taken[owner] = tuple(free[:wanted])

@@ -1,12 +1,13 @@
-"""GPUs of this machine: which there are, and who has them."""
+"""GPUs and cores of this machine: which there are, and who has them."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from rung.local.gpus import Gpus, devices
+from rung.local.slots import Slots, cores, gpus
 
 
 @pytest.mark.parametrize(
@@ -29,20 +30,24 @@ def test_devices(
 ) -> None:
     for node in nodes:
         (tmp_path / node).touch()
-    assert devices(environment, count, folder=tmp_path) == want
+    assert gpus(environment, count, folder=tmp_path) == want
 
 
 def test_every_device_has_one_owner_at_a_time() -> None:
-    gpus = Gpus(("0", "1", "2"))
-    assert gpus.take("a", 2) == ("0", "1")
-    assert gpus.take("b", 2) is None
-    assert gpus.take("c", 1) == ("2",)
-    gpus.give_back("a")
-    assert gpus.take("b", 2) == ("0", "1")
+    slots = Slots(("0", "1", "2"))
+    assert slots.take("a", 2) == ("0", "1")
+    assert slots.take("b", 2) is None
+    assert slots.take("c", 1) == ("2",)
+    slots.give_back("a")
+    assert slots.take("b", 2) == ("0", "1")
+
+
+def test_cores_are_those_that_this_process_may_use() -> None:
+    assert {int(core) for core in cores()} == os.sched_getaffinity(0)
 
 
 def test_who_wants_none_gets_none_and_a_machine_without_gpus_lets_everybody_start() -> None:
-    assert Gpus(("0",)).take("a", 0) == ()
-    assert Gpus(()).take("a", 8) == ()
-    assert Gpus(()).could_ever_take(8)
-    assert not Gpus(("0",)).could_ever_take(2)
+    assert Slots(("0",)).take("a", 0) == ()
+    assert Slots(()).take("a", 8) == ()
+    assert Slots(()).could_ever_take(8)
+    assert not Slots(("0",)).could_ever_take(2)
