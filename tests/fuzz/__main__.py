@@ -1,7 +1,7 @@
 """Fuzz the parsers of `rung.observe`. `python -m tests.fuzz [--minutes 10] [--seed 0] [--own] [PARSER …]`
 
 With atheris (libFuzzer for Python, steered by coverage) where it is installed, else, or with --own, by changing seeds at
-random. Either way each input is also read grown to 256 KB, now and then, and the dearest milliseconds of CPU per MB are
+random. Either way each input is also read grown to 1 MiB, now and then, and the dearest milliseconds of CPU per MB are
 shown. An input that breaks a law is written to `fuzz-PARSER-…` in the working directory and ends the run with 1.
 """
 
@@ -20,8 +20,8 @@ from pathlib import Path
 from tests.fuzz.mutate import inputs
 from tests.fuzz.parsers import PARSERS, Parser
 
-GROWN = 256 * 1024
-GROW_EVERY = 50  # a grown input takes as long as some fifty small ones
+GROWN = 1 << 20  # what is fetched at once, of a log as of a page
+GROW_EVERY = 200  # a grown input takes as long as some two hundred small ones
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from rung.observe.extract import Sightings, Wanted
 from rung.observe.history import History
 from rung.observe.lines import LINE_BYTES, LineReader
 from rung.observe.logtail import LogTail
+from rung.observe.probe import EFFORT_A_VISIT
 from rung.observe.prometheus import PrometheusReader
 from rung.observe.sdk import SdkReader
 from rung.observe.termination import parse_termination
@@ -101,8 +102,20 @@ def read_template(body: bytes) -> None:
 
 
 def _raw_template(body: bytes) -> None:
-    reader, log = _template(body)
-    reader.feed(log)
+    first, _, log = body.partition(b"\n")
+    reader, _ = _template(first)
+    _look(LogTail(reader._wanted, Sightings(), stamped=False), log)
+
+
+def _look(tail: LogTail, body: bytes) -> None:
+    """As `rung.observe.probe` does it: a look reads so many lines that may be reports, and leaves the rest for the next."""
+    for _ in tail.read(body):
+        if tail.effort > EFFORT_A_VISIT:
+            break
+
+
+def _raw_lines(body: bytes) -> None:
+    _look(LogTail(WANTED, Sightings(), stamped=False), body)
 
 
 def read_prometheus(body: bytes) -> None:
@@ -156,8 +169,7 @@ def read_logtail(body: bytes) -> None:
 
 
 def _raw_logtail(body: bytes) -> None:
-    for _ in LogTail(WANTED, Sightings(), stamped=True).read(body):
-        pass
+    _look(LogTail(WANTED, Sightings(), stamped=True), body)
 
 
 def _reports(body: bytes) -> list[Observation]:
@@ -220,7 +232,7 @@ STAMPED = b"".join(b"2026-01-01T00:00:0%d.%09dZ %s\n" % (i // 3, i, line) for i,
 NUMBERS = b"".join(struct.pack("<IId", i, i % 3, v) for i, v in enumerate((0.0, 1.5, math.nan, math.inf, -1e300, 5.0)))
 
 PARSERS: dict[str, Parser] = {
-    "lines": Parser(read_lines, lambda body: _lines(body, 1 << 16), (LOG, *LOG.splitlines())),
+    "lines": Parser(read_lines, _raw_lines, (LOG, *LOG.splitlines())),
     "template": Parser(
         read_template,
         _raw_template,

@@ -68,8 +68,11 @@ async def trickle(request: web.BaseRequest) -> web.StreamResponse:
     return response
 
 
+BOMB = gzip.compress(bytes(10 << 20), compresslevel=1)
+
+
 async def gzip_bomb(request: web.BaseRequest) -> web.StreamResponse:
-    return web.Response(body=gzip.compress(bytes(10 << 20)), headers={"Content-Encoding": "gzip"})
+    return web.Response(body=BOMB, headers={"Content-Encoding": "gzip"})
 
 
 async def announced_giant(request: web.BaseRequest) -> web.StreamResponse:

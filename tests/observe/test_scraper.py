@@ -410,3 +410,17 @@ async def test_a_target_that_keeps_timing_out_is_read_more_seldom() -> None:
             gaps.append(time.now)
     apart = [later - earlier for earlier, later in pairwise(gaps)]
     assert apart[-1] == pytest.approx(30)  # six times the interval, and no more
+
+
+async def test_a_look_at_a_flood_of_reports_is_bounded_and_the_rest_follows() -> None:
+    async with a_world() as world:
+        target = a_target(1, source=MetricSource.LOG)
+        world.logs.text[3] = b"".join(b"epoch=%d loss=1\n" % i for i in range(6000))
+        world.scraper.watch(target)
+        probe = world.scraper._watches[target.key].probe
+        steps = []
+        for _ in range(3):
+            await probe.visit()
+            steps.append(probe.seen().step or 0)
+        assert 3000 <= steps[0] < 5000
+        assert steps[1:] == [5999, 5999]

@@ -89,8 +89,6 @@ class LineReader:
         self._half.clear()
         if self._skipping:
             self._skipping = False
-        elif len(line) > LINE_BYTES:
-            self._too_long()
         else:
             self._read(line, found)
 
