@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from rung.api.errors import BadObservation
+from rung.api.errors import BadObservation, InvalidStudy
 from rung.api.facts import (
     Assignment,
     Attempt,
@@ -173,6 +173,10 @@ class Optimizer:
 
     def _begin(self, study: Study, gpus: int, clock: Callable[[], float]) -> None:
         self._plan = Plan.of(study)
+        if self._plan.awaits:
+            raise InvalidStudy(
+                "spec.warmStart.studies", "an Optimizer knows no other study: give their points, with values"
+            )
         self._trials = Trials(self._plan)
         self._gpus = gpus
         self._clock = clock

@@ -15,7 +15,6 @@ from rung.controller.acceptance import check
 from tests.api.runnable import IN_SIMULATION, NOT_YET, ON_A_CLUSTER
 from tests.api.studies import scenarios
 
-STUDIES = "spec.warmStart.studies"
 TO_COME: dict[str, tuple[str, ...]] = {
     "k04_simple_pbt": ("spec.scheduler.type", "spec.scheduler.pbt"),
     "k07_median_stop_json_file": ("spec.metrics.source",),
@@ -24,22 +23,15 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "k10_mpijob_horovod": ("spec.trial.manifest", "spec.trial.pods"),
     "k11_xgboostjob_lightgbm": ("spec.trial.manifest",),
     "k12_tekton_pipeline": ("spec.trial.manifest", "spec.trial.pods", "spec.trial.succeeded", "spec.trial.failed"),
-    "p2_moved_ranges": (STUDIES,),
-    "p3_trial_noise": (STUDIES,),
-    "p4_exploitation": (STUDIES,),
-    "p5_final_training": (STUDIES, "spec.trial.checkpoint.uri"),
     "r2_multi_node_kueue": ("spec.trial.manifest",),
     "r4_pbt_ray_style": (
         "spec.scheduler.type",
         "spec.scheduler.pbt",
-        "spec.trial.checkpoint.uri",
         "spec.trial.checkpoint.retain",
     ),
-    "r5_dear_final_metric": ("spec.scheduler.mode", "spec.trial.checkpoint.uri", "spec.trial.checkpoint.retain"),
+    "r5_dear_final_metric": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),
     "r9_mpi_solver": ("spec.trial.manifest",),
-    "s05_openbox_two_objectives": (STUDIES,),
     "s07a_halving_with_checkpoints": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),
-    "s08_top_performers_first": (STUDIES,),
     "s12b_dcgan_pbt": ("spec.scheduler.type", "spec.scheduler.pbt", "spec.trial.checkpoint.retain"),
 }
 """What keeps a scenario from running in this version. All others run."""

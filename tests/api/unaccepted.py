@@ -280,10 +280,8 @@ CASES: tuple[Case, ...] = (
         study(scheduler={**ASHA, "mode": "Promote"}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),
         "spec.scheduler.mode",
     ),
-    later("results of another study", study(warmStart={"studies": [{"name": "old"}]}), "spec.warmStart.studies"),
     later("metrics from a file", study(metrics={"source": "File", "file": {"path": "/x"}}), "spec.metrics.source"),
     later("another kind", manifest(PYTORCH), "spec.trial.manifest"),
-    later("checkpoints at a URI", trial(checkpoint={"uri": "s3://bucket/runs"}), "spec.trial.checkpoint.uri"),
     later(
         "checkpoints of the best alone", trial(checkpoint={**CLAIM, "retain": "Best"}), "spec.trial.checkpoint.retain"
     ),

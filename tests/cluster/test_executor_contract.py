@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
@@ -31,14 +32,22 @@ class TestKubernetes(ExecutorContract):
     async def run(self, study: Study) -> Result:
         return await asyncio.to_thread(self._run, study)
 
-    def _run(self, study: Study) -> Result:
-        document = {
-            "apiVersion": study.api_version,
-            "kind": study.kind,
-            "metadata": {"name": f"contract-{next(_numbers)}"},
-            "spec": study.spec.model_dump(by_alias=True, exclude_none=True, exclude_unset=True, mode="json"),
-        }
+    async def run_after(self, study: Study, other: Study) -> Result:
+        return await asyncio.to_thread(self._run_after, study, other)
+
+    def _run_after(self, study: Study, other: Study) -> Result:
+        """Both applied together, the one that waits first."""
+        name = f"contract-{next(_numbers)}"
+        document = _document(study)
+        document["spec"]["warmStart"]["studies"][0]["name"] = name
         running = Running.apply(self.api, self.namespace, document)
+        Running.apply(self.api, self.namespace, _document(other, name))
+        return self._ended(study, running)
+
+    def _run(self, study: Study) -> Result:
+        return self._ended(study, Running.apply(self.api, self.namespace, _document(study)))
+
+    def _ended(self, study: Study, running: Running) -> Result:
         state = wait_until(
             "the study is over",
             lambda: next((s for s in ("Succeeded", "Failed") if running.condition(s).get("status") == "True"), ""),
@@ -49,3 +58,12 @@ class TestKubernetes(ExecutorContract):
         plan = Plan.of(study)
         trials = [facts_of(Trial.model_validate(trial), plan) for trial in running.trials()]
         return Result(trials, StudyVerdict(StudyState(state), over["reason"], over["message"]))
+
+
+def _document(study: Study, name: str | None = None) -> dict[str, Any]:
+    return {
+        "apiVersion": study.api_version,
+        "kind": study.kind,
+        "metadata": {"name": name or f"contract-{next(_numbers)}"},
+        "spec": study.spec.model_dump(by_alias=True, exclude_none=True, exclude_unset=True, mode="json"),
+    }

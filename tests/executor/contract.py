@@ -21,7 +21,9 @@ import pytest
 from rung.api.facts import Assignment, Observation, TrialFacts, TrialState
 from rung.api.study import Study, parse_study
 from rung.brain import Plan, StudyState, StudyVerdict
+from rung.executor.sources import started_from
 from rung.simulate.engine import simulate
+from rung.simulate.sources import simulated_past
 from tests.executor.replay import loss
 
 PROGRAM = Path(__file__).with_name("replay.py")
@@ -120,6 +122,10 @@ class ExecutorContract(ABC):
     @abstractmethod
     async def run(self, study: Study) -> Result:
         """Run the study to its end, on the real thing."""
+
+    @abstractmethod
+    async def run_after(self, study: Study, other: Study) -> Result:
+        """The same of a study that starts from the other one, which is run too."""
 
     @pytest.mark.parametrize(
         "study",
@@ -241,3 +247,20 @@ class ExecutorContract(ABC):
         got = await self.run(study)
         assert told(got.trials, order=True) == told(want.trials, order=True)
         assert {facts.state for facts in got.trials} == {TrialState.SUCCEEDED, TrialState.KNOWN}
+
+    @pytest.mark.parametrize(
+        ("entry", "spec"),
+        [
+            pytest.param({"use": "Enqueue", "top": 3}, {"sampler": {"type": "List"}}, id="its best run again"),
+            pytest.param({"use": "Model"}, {"sampler": {"type": "TPE"}}, id="all of it learned from"),
+        ],
+    )
+    async def test_a_study_starts_from_what_another_one_found(self, entry: Document, spec: Document) -> None:
+        other = a_study("round-1", scheduler=scheduled("ASHA"), limits={"trials": 12, "parallelism": 1})
+        start = {"studies": [{"name": "round-1", **entry}]}
+        study = a_study("round-2", warmStart=start, limits={"trials": 5, "parallelism": 1}, **spec)
+        past = await simulated_past(Plan.of(other), ReplayedCurves())
+        want = await simulate(started_from(Plan.of(study), [past]), ReplayedCurves())
+        got = await self.run_after(study, other)
+        assert told(got.trials, order=True) == told(want.trials, order=True)
+        assert got.verdict == want.verdict

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rung.api.checkpoints import at_step, location
 from rung.api.errors import InvalidStudy
 from rung.api.study import Parameter, Study
 from rung.kube.render import check_pod_template, gpus_of, gpus_of_job, render_job
@@ -164,6 +165,32 @@ def test_a_repeat_is_told_which_one_it_is() -> None:
     job = render_job(study, again, 1, resume_from=None, target=None)
     assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["--repeat=2"]
     assert env_of(job)["RUNG_REPEAT"] == "2"
+
+
+def test_checkpoints_at_a_uri_need_no_volume_and_are_named_by_step_too() -> None:
+    study = a_study(trial={"checkpoint": {"uri": "s3://ckpt/runs/"}})
+    job = job_of(study, resume_from=at_step("s3://ckpt/runs/digits-11112222/digits-7", 1_000_000.0))
+    pod = job["spec"]["template"]["spec"]
+    assert "volumes" not in pod
+    assert "volumeMounts" not in pod["containers"][0]
+    environment = env_of(job)
+    assert environment["RUNG_CHECKPOINT_DIR"] == "s3://ckpt/runs/digits-11112222/digits-7"
+    assert environment["RUNG_RESUME_FROM"] == "s3://ckpt/runs/digits-11112222/digits-7/step-1000000"
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "volume", "want"),
+    [
+        pytest.param({"uri": "s3://ckpt"}, None, "s3://ckpt/digits-11112222/digits-7/step-9", id="below the URI"),
+        pytest.param({"uri": "s3://ckpt"}, "/x", "s3://ckpt/digits-11112222/digits-7/step-9", id="on a machine too"),
+        pytest.param(
+            {"persistentVolumeClaim": "runs"}, None, "pvc://runs/digits-11112222/digits-7/step-9", id="in the volume"
+        ),
+        pytest.param({"persistentVolumeClaim": "runs"}, "/x/ck", "/x/ck/digits-7/step-9", id="in a machine's folder"),
+    ],
+)
+def test_people_are_told_where_a_checkpoint_lies(checkpoint: dict[str, str], volume: str | None, want: str) -> None:
+    assert location(a_study(trial={"checkpoint": checkpoint}), 7, 9.0, volume=volume) == want
 
 
 @pytest.mark.parametrize(

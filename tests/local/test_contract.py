@@ -21,5 +21,10 @@ class TestLocal(ExecutorContract):
 
     async def run(self, study: Study) -> Result:
         """As the command does, without its terminal."""
-        ran = await run_study(study, "", Options(self.directory), Recorder())
+        ran = await run_study(study, "", Options(self.directory / study.metadata.name), Recorder())
         return Result(list(ran.trials), ran.verdict)
+
+    async def run_after(self, study: Study, other: Study) -> Result:
+        """One after the other, with their states side by side."""
+        await self.run(other)
+        return await self.run(study)

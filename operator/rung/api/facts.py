@@ -17,6 +17,10 @@ Assignment = Mapping[str, Value]
 """Active parameters only, in the order of the spec; fixed and derived ones included."""
 
 
+EnqueuedKey = int | str
+"""A point to try first: its index among the warm start's points, or the name of the other study's trial that it repeats."""
+
+
 class TrialState(StrEnum):
     """Where a trial stands. The first four are unfinished."""
 
@@ -149,7 +153,7 @@ class TrialFacts:
     parameters: Assignment
     seed: int = 0
     bracket: int = 0
-    enqueued: int | None = None  # index among the warm start's points
+    enqueued: EnqueuedKey | None = None  # which of the points to try first it is
     repeat_of: int | None = None  # number of the assignment's first run; None: this is it
     repeat: int = 0  # which run of its assignment it is
     stop_requested: bool = False

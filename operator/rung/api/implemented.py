@@ -71,8 +71,6 @@ def not_implemented(spec: StudySpec) -> tuple[str, ...]:
 def _deciding(spec: StudySpec) -> Iterator[tuple[str, str]]:
     """(field, what to do)."""
     yield from _search(spec)
-    if spec.warm_start is not None and spec.warm_start.studies:
-        yield "spec.warmStart.studies", _later("copy the points that matter into warmStart.points")
 
 
 def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:
@@ -97,8 +95,6 @@ def _reading(spec: StudySpec) -> Iterator[tuple[str, str]]:
 
 def _running(spec: StudySpec) -> Iterator[tuple[str, str]]:
     trial = spec.trial
-    if trial.checkpoint is not None and trial.checkpoint.uri is not None:
-        yield "spec.trial.checkpoint.uri", _later("use persistentVolumeClaim")
     if trial.checkpoint is not None and trial.checkpoint.retain is not Retain.ALL:
         yield "spec.trial.checkpoint.retain", _later("use All", trial.checkpoint.retain)
     if trial.manifest is not None:

@@ -88,10 +88,9 @@ def _later() -> str:
     listed = "; ".join(f"{name} {', '.join(values)}" for name, values in kinds)
     return (
         "## Not implemented yet\n\n"
-        f"The schema holds more than this version does: {listed}; `warmStart.studies`, "
-        "`parameters[].count` and `prior`, metrics from a file, `manifest` with its "
-        "companions, `checkpoint.uri`, `retain` other than All, `promotedPriorityClass`. A Study that uses one of them gets "
-        "`Accepted=False`, reason `NotImplemented`, with the field's path.\n"
+        f"The schema holds more than this version does: {listed}; metrics from a file, "
+        "`manifest` with its companions, `retain` other than All, `promotedPriorityClass`. A Study that uses one of them "
+        "gets `Accepted=False`, reason `NotImplemented`, with the field's path.\n"
     )
 
 

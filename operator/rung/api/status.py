@@ -55,7 +55,7 @@ class Best(ApiModel):
     complete: bool = Field(default=False, description="Whether it was trained to the end, or stopped at a rung.")
     checkpoint_step: float | None = Field(default=None, description="Step of its newest complete checkpoint.")
     checkpoint: Annotated[str, Keywords(max_length=1024)] = Field(
-        default="", description="Where that checkpoint lies, if it has one."
+        default="", description="Where that checkpoint lies: below the URI, or pvc://CLAIM/… in a volume."
     )
 
 
@@ -87,6 +87,14 @@ class GpuSeconds(ApiModel):
     wasted: Tally = Field(default=0, description="Of attempts that bought nothing: crashes, work lost to disruptions.")
 
 
+class StartedFrom(ApiModel):
+    """What of another study counts in this one. Fixed when this study starts, whatever becomes of the other."""
+
+    name: Name = Field(description="Name of the other Study, in the same namespace.")
+    uid: Word = Field(default="", description="Its UID, so that a namesake is not taken for it.")
+    trials: Tally = Field(default=0, description="Those of its trials count whose number is below this one.")
+
+
 class StudyStatus(ApiModel):
     """What was found and why."""
 
@@ -95,7 +103,8 @@ class StudyStatus(ApiModel):
     )
     conditions: Conditions = Field(
         default=(),
-        description="Accepted, Running, Suspended, Succeeded and Failed, each with its reason. Programs read these.",
+        description="Accepted (Unknown while another study is waited for), Running, Suspended, Succeeded and Failed, each with "
+        "its reason. Programs read these.",
     )
     state: Word = Field(default="", description="For the STATE column only: programs read the conditions.")
     progress: Word = Field(default="", description="For the TRIALS column only: finished of the limit, such as 12/64.")
@@ -111,6 +120,10 @@ class StudyStatus(ApiModel):
     gpu_seconds: GpuSeconds | None = Field(default=None, description="Where GPU time went.")
     started_at: Moment | None = Field(default=None, description="When the study was first accepted.")
     ended_at: Moment | None = Field(default=None, description="When it ended; absent again once it is reopened.")
+    warm_start: Annotated[
+        tuple[StartedFrom, ...],
+        Keywords(max_items=8, x_kubernetes_list_type="map", x_kubernetes_list_map_keys=["name"]),
+    ] = Field(default=(), description="What of the studies of spec.warmStart.studies counts in this one.")
     frozen_hash: Word | None = Field(
         default=None, description="A fingerprint of the fields that cannot change once trials exist."
     )

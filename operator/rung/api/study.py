@@ -25,7 +25,7 @@ from rung.api.sampler import CmaesOptions, Restarts, SamplerSpec, SamplerType
 from rung.api.scalars import LABEL_PATTERN
 from rung.api.scheduler import MedianStopOptions, Mode, PbtOptions, RankBy, Resource, SchedulerSpec, SchedulerType
 from rung.api.spec import StudySpec
-from rung.api.status import Best, FrontPoint, GpuSeconds, RungRow, StudyStatus, TrialCounts
+from rung.api.status import Best, FrontPoint, GpuSeconds, RungRow, StartedFrom, StudyStatus, TrialCounts
 from rung.api.template import Checkpoint, Infeasible, KeepJobs, Outcome, Pods, Retain, TemplateMetadata, TrialTemplate
 from rung.api.warm_start import Use, WarmStart, WarmStartPoint, WarmStartStudy
 
@@ -72,6 +72,7 @@ __all__ = [
     "Scale",
     "SchedulerSpec",
     "SchedulerType",
+    "StartedFrom",
     "Study",
     "StudyKey",
     "StudySpec",

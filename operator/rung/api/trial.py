@@ -24,7 +24,7 @@ Figures = Annotated[dict[str, float], Keywords(max_properties=64)]
 NON_NEGATIVE = Keywords(minimum=0)
 
 FROZEN_SPEC = ("study", "number", "seed", "bracket", "repeat")
-FROZEN_SPEC_OPTIONAL = ("parameters", "parent", "enqueued", "repeatOf", "values")
+FROZEN_SPEC_OPTIONAL = ("parameters", "parent", "enqueued", "enqueuedFrom", "repeatOf", "values")
 """All of a Trial's spec but `stop`."""
 
 
@@ -41,6 +41,9 @@ class TrialSpec(ApiModel):
     bracket: Tally = Field(default=0, description="The scheduler's bracket that the trial belongs to.")
     enqueued: Tally | None = Field(
         default=None, description="Index among spec.warmStart.points of the Study, if it comes from there."
+    )
+    enqueued_from: Name | None = Field(
+        default=None, description="Trial of another study whose parameters are run again, if it comes from there."
     )
     repeat_of: Tally | None = Field(default=None, description="Number of the trial that this one repeats.")
     repeat: Tally = Field(default=0, description="Which run of its assignment it is; 0 is the first.")

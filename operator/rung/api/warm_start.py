@@ -22,14 +22,21 @@ class Use(StrEnum):
 
 
 class WarmStartStudy(ApiModel):
-    """Another study of the same namespace. If it still runs, this one waits for its end."""
+    """Another study of the same namespace. If it has not ended, this one waits for its end. What it found is taken once,
+    when this study starts.
+    """
 
     name: StudyName = Field(description="Its name.")
-    top: Positive | None = Field(default=None, description="Only so many of its best trials; all if absent.")
+    top: Positive | None = Field(
+        default=None,
+        description="Only so many of its best trials, by its own objectives; all if absent. With several objectives the Pareto "
+        "front comes first.",
+    )
     # Model: learning from a study is harmless; running its points again costs GPU time and has to be asked for.
     use: Use = Field(
         default=Use.MODEL,
-        description="Enqueue: run its points again in this study. Model: let the sampler learn from its results.",
+        description="Enqueue: run its points again in this study, numbers outside the ranges moved to the nearest bound. Model: "
+        "let the sampler learn from its results, those outside the ranges left out.",
     )
 
 

@@ -427,7 +427,7 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
     numbers = trials.free_numbers(record.created)
     taken, enqueued = Extended(trials.taken), Extended(trials.enqueued)
     room = math.inf if plan.trial_limit is None else plan.trial_limit - trials.counted
-    history = trials.told() if free > 0 and plan.sampler.learns else []
+    history = [*plan.told, *trials.told()] if free > 0 and plan.sampler.learns else []
     due = list(trials.repeats_due())
     new: dict[int, Assignment] = {}  # first runs that are created here
     repeats = 0  # created here

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from rung.api.facts import Assignment, Attempt, AttemptPhase, RungRecord, TrialFacts, TrialState, Verdict
+from rung.api.facts import Assignment, Attempt, AttemptPhase, EnqueuedKey, RungRecord, TrialFacts, TrialState, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Create:
     parameters: Assignment
     seed: int
     bracket: int
-    enqueued: int | None = None
+    enqueued: EnqueuedKey | None = None
     values: Mapping[str, float] | None = None  # known: it will never run
     repeat_of: int | None = None
     repeat: int = 0

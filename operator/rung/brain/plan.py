@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +12,12 @@ import numpy as np
 from rung.api.errors import InvalidStudy
 from rung.api.implemented import check_decidable
 from rung.api.limits import Aggregate, RepeatsOf, resolved_trials
-from rung.api.study import Mode, SchedulerType, Study, StudySpec
+from rung.api.study import Mode, SchedulerType, StartedFrom, Study, StudySpec
 from rung.brain.measure import Measure, compile_measure
 from rung.schedule import make_scheduler
 from rung.schedule.protocol import Scheduler
-from rung.search import make_sampler
-from rung.search.protocol import Sampler
+from rung.search import EnqueuedPoint, make_sampler
+from rung.search.protocol import Sampler, Told
 from rung.space.space import Space
 
 if TYPE_CHECKING:
@@ -26,9 +28,21 @@ if TYPE_CHECKING:
 HOURS = 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What another study contributes. `mark` says which of its trials count: with it the same facts are found again."""
+
+    mark: StartedFrom
+    told: tuple[Told, ...] = ()  # in this study's space, by this study's measure
+    points: tuple[EnqueuedPoint, ...] = ()  # to be run here, the best first
+    gone: bool = False  # it was deleted since: it contributes nothing more
+
+
 @dataclass(frozen=True)
 class Plan:
-    """An accepted study. Build it with `Plan.of`; holding one means that the study can run."""
+    """An accepted study. Build it with `Plan.of`; holding one means that the study can run, once the studies that it
+    `awaits` have ended.
+    """
 
     study: Study
     space: Space
@@ -37,6 +51,7 @@ class Plan:
     measure: Measure
     trial_limit: int | None
     gpu_seconds_limit: float | None
+    sources: tuple[Source, ...] | None = None  # of spec.warmStart.studies; None: not known yet
 
     @staticmethod
     def of(study: Study) -> Plan:
@@ -62,6 +77,31 @@ class Plan:
             message = f"{plan.trial_limit} trials are fewer than spec.repeats.count ({plan.cost}): repeats count too"
             raise InvalidStudy("spec.limits.trials", message)
         return plan
+
+    def started_from(self, sources: Sequence[Source]) -> Plan:
+        """The plan of a study that begins with what others found. Raises InvalidStudy where there is nothing to run.
+
+        Not where one of them is gone: what was run before it went stays.
+        """
+        points = [point for source in sources for point in source.points]
+        known = points or (None if any(source.gone for source in sources) else [])
+        return replace(self, sources=tuple(sources), sampler=make_sampler(self.spec, self.space, known))
+
+    @property
+    def awaits(self) -> tuple[str, ...]:
+        """Studies whose results have to be known before this one can start."""
+        start = self.spec.warm_start
+        return () if start is None or self.sources is not None else tuple(entry.name for entry in start.studies)
+
+    @property
+    def marks(self) -> tuple[StartedFrom, ...]:
+        """What is recorded of the studies that this one started from."""
+        return tuple(source.mark for source in self.sources or ())
+
+    @cached_property
+    def told(self) -> tuple[Told, ...]:
+        """What other studies found: the beginning of each sampler's history."""
+        return tuple(told for source in self.sources or () for told in source.told)
 
     @property
     def spec(self) -> StudySpec:

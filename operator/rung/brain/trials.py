@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import replace
 
-from rung.api.facts import TrialFacts, TrialState
+from rung.api.facts import EnqueuedKey, TrialFacts, TrialState
 from rung.brain.board import Board, Incumbent
 from rung.brain.decisions import running_seconds
 from rung.brain.plan import Plan
@@ -40,7 +40,7 @@ class Trials:
         self._unfinished: set[int] = set()
         self._live: set[int] = set()
         self._taken: Counter[Hashable] = Counter()
-        self._enqueued: set[int] = set()
+        self._enqueued: set[EnqueuedKey] = set()
         self._ledger = Ledger()  # of the finished ones
         self._told_once: dict[int, Told] = {}  # of the finished ones, as they are asked for
         for facts in trials:
@@ -118,8 +118,8 @@ class Trials:
         return self._taken
 
     @property
-    def enqueued(self) -> Collection[int]:
-        """Indices of the warm start's points that have a trial."""
+    def enqueued(self) -> Collection[EnqueuedKey]:
+        """The warm start's points that have a trial."""
         return self._enqueued
 
     @property

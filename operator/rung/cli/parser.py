@@ -92,6 +92,19 @@ def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command.add_argument(
         "--seeds", metavar="N", type=_positive, default=1, help="repeat with so many seeds, from spec.seed on (1)"
     )
+    command.add_argument(
+        "--after",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a study to simulate before this one, which starts from it (spec.warmStart.studies); may be repeated",
+    )
+    command.add_argument(
+        "--state",
+        metavar="DIR",
+        default=".rung",
+        help="where `rung run` has left studies that this one starts from and that no --after names (.rung)",
+    )
     command.add_argument("--json", action="store_true", help="one JSON document instead of text")
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from rung.api.study import Study
 from rung.brain import Plan
 from rung.cli.documents import read_study
-from rung.simulate.engine import simulate_now
+from rung.executor.sources import Past, started_from
+from rung.local.sources import past
+from rung.simulate.engine import simulate
 from rung.simulate.report import Best, Report, curve_source, report_of
+from rung.simulate.sources import simulated_past
 from rung.view import wording
 
 SUCCEEDED, FAILED = 0, 1
@@ -21,9 +27,10 @@ SUCCEEDED, FAILED = 0, 1
 def main(given: argparse.Namespace) -> int:
     """Simulate the study once per seed. Raises RungError where it cannot run or the curves cannot be read."""
     study, _ = read_study(given.study)
+    before = [read_study(name)[0] for name in given.after]
     reports = []
     for seed in range(study.spec.seed, study.spec.seed + given.seeds):
-        report = simulated(study, seed, given.curves)
+        report = simulated(study, seed, given.curves, before, Path(given.state))
         reports.append(report)
         if not given.json:
             _print(report, brief=given.seeds > 1)
@@ -36,14 +43,35 @@ def main(given: argparse.Namespace) -> int:
     return SUCCEEDED if all(report.state != "Failed" for report in reports) else FAILED
 
 
-def simulated(study: Study, seed: int, curves: str) -> Report:
-    """The study with that seed, whatever its own is."""
-    spec = study.spec.model_copy(update={"seed": seed, "suspend": False})
-    plan = Plan.of(study.model_copy(update={"spec": spec}))
+def simulated(study: Study, seed: int, curves: str, before: Sequence[Study], state: Path) -> Report:
+    """The study with that seed, whatever its own is, behind those that come `before` it."""
+    return asyncio.run(_in_turn([*before, study], seed, curves, state))
+
+
+async def _in_turn(studies: Sequence[Study], seed: int, curves: str, state: Path) -> Report:
+    """Each study in turn; one that names others starts from those before it, and from what `rung run` has left."""
+    pasts: dict[str, Past] = {}
+
+    async def plan_of(study: Study) -> Plan:
+        spec = study.spec.model_copy(update={"seed": seed, "suspend": False})
+        plan = Plan.of(study.model_copy(update={"spec": spec}))
+        found = [pasts.get(name) or await past(name, state, note) for name in plan.awaits]
+        return started_from(plan, found) if found else plan
+
+    *before, last = studies
+    for study in before:
+        plan = await plan_of(study)
+        pasts[study.metadata.name] = await simulated_past(plan, curve_source(plan, curves))
+    plan = await plan_of(last)
     source = curve_source(plan, curves)
     began = time.perf_counter()
-    result = simulate_now(plan, source)
+    result = await simulate(plan, source)
     return report_of(plan, result, time.perf_counter() - began)
+
+
+def note(text: str) -> None:
+    """One line beside the result."""
+    print(text, file=sys.stderr)
 
 
 def _print(report: Report, *, brief: bool) -> None:

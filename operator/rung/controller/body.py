@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rung.api.checkpoints import at_step, folder
 from rung.api.errors import Conflict
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, TrialFacts
 from rung.api.names import API_VERSION, STUDY_LABEL, TRIAL_LABEL, job_name, trial_name
@@ -80,8 +81,9 @@ class KubeBody:
     async def start(self, facts: TrialFacts, attempt: int) -> TrialFacts:
         """The attempt's Job, owned by the Trial. A Job that the server calls invalid ends the attempt as Refused."""
         owner = self.memory.objects[facts.number]
+        target = self.plan.attempt_target(facts)
         document = render_job(
-            self.plan.study, self._trial(facts), attempt, resume_from=None, target=self.plan.attempt_target(facts)
+            self.plan.study, self._trial(facts), attempt, resume_from=self._resume_from(facts), target=target
         )
         ready = replace(facts, gpus=gpus_of_job(document))
         name = job_name(self.study_name, facts.number, attempt)
@@ -100,6 +102,14 @@ class KubeBody:
             return replace(ready, live=refused)
         self.memory.jobs[name] = made["metadata"]["uid"]
         return ready
+
+    def _resume_from(self, facts: TrialFacts) -> str | None:
+        """The newest complete checkpoint at a URI, which a program may not be able to list. In a volume it finds its own."""
+        checkpoint, step = self.plan.spec.trial.checkpoint, facts.checkpoint_step
+        directory = folder(self.plan.study, facts.number, self.plan.attempt_target(facts))
+        if checkpoint is None or checkpoint.uri is None or directory is None or step is None or self.plan.rung_by_rung:
+            return None
+        return at_step(directory, step)
 
     async def end(self, facts: TrialFacts, attempt: int, reason: str) -> None:
         """Delete the Job, in the background: its pod gets SIGTERM now. Never by name alone."""

@@ -138,6 +138,7 @@ class Operator:
                     telemetry=self.telemetry,
                     clock=time.time,
                     on_list=self.vitals.listed,
+                    wake=self.queue.add,
                 )
                 read_log = pod_log_reader(kube, self.observing.pod_of)
                 scraper = Scraper(session=session, read_log=read_log, on_news=self._on_news, stamped_logs=True)
@@ -218,7 +219,7 @@ class Operator:
         now = time.time()
         for key, memory in list(self.controller.memories.items()):
             if memory.trials is None or memory.plan is None:
-                yield StudyFigures(key.namespace, key.name, "Refused", {}, 0, {}, None)
+                yield StudyFigures(key.namespace, key.name, memory.state or "Refused", {}, 0, {}, None)
                 continue
             spent = memory.trials.ledger(now)
             best = memory.trials.incumbent

@@ -39,6 +39,7 @@ class Memory:
     jobs: dict[str, str] = field(default_factory=dict)  # name -> UID, of the last list
     status_written_at: float = 0.0
     state: str = ""
+    waits_for: frozenset[str] = frozenset()  # names of studies whose end it waits for
 
 
 def frozen_hash(study: Study) -> str:

@@ -26,6 +26,7 @@ from rung.controller.memory import Memory, TrialObject
 from rung.controller.observing import Observing
 from rung.controller.obstacles import Obstacle
 from rung.controller.sight import attempt_of
+from rung.controller.sources import Sources, waiting_for
 from rung.controller.telemetry import Telemetry
 from rung.controller.writing import StatusWriter
 from rung.executor.body import Sight, keeps_attempt
@@ -54,17 +55,34 @@ class StudyController:
     telemetry: Telemetry
     clock: Callable[[], float]  # seconds since the epoch
     on_list: Callable[[], None] = lambda: None
+    wake: Callable[[StudyKey], None] = lambda key: None  # noqa: ARG005
     memories: dict[StudyKey, Memory] = field(default_factory=dict)
     statuses: StatusWriter = field(init=False)
+    sources: Sources = field(init=False)
 
     def __post_init__(self) -> None:
         self.statuses = StatusWriter(self.kube, self.clock)
+        self.sources = Sources(self.kube, self.statuses)
 
     async def reconcile(self, key: StudyKey) -> float | None:
         """Move one study one step towards its spec; returns the seconds until it wants to be seen again.
 
-        Raises Conflict (list again, at once) and ClusterUnavailable (later).
+        Studies that wait for this one are woken where it stands differently now. Raises Conflict (list again, at once) and
+        ClusterUnavailable (later).
         """
+        before = self._state(key)
+        try:
+            return await self._reconcile(key)
+        finally:
+            if self._state(key) != before:
+                for waiting in waiting_for(self.memories, key):
+                    self.wake(waiting)
+
+    def _state(self, key: StudyKey) -> str | None:
+        memory = self.memories.get(key)
+        return None if memory is None else memory.state
+
+    async def _reconcile(self, key: StudyKey) -> float | None:
         document = await get_or_none(self.kube, "studies", key.namespace, key.name)
         if document is None or document["metadata"].get("deletionTimestamp"):
             await self._forget(key, gone=document is None)
@@ -77,6 +95,8 @@ class StudyController:
         memory = self._memory(key, study)
         try:
             plan = await self._accepted(study, memory)
+            if plan is not None and plan.awaits and not study.spec.finish:
+                study, plan = await self._started_from(study, plan, memory)
             return None if plan is None else await self._step(study, plan, memory)
         except Forbidden as error:
             await self.statuses.not_permitted(study, error)
@@ -139,7 +159,7 @@ class StudyController:
             try:
                 plan = await accept(self.kube, study, study.status)
             except InvalidStudy as error:
-                memory.plan, memory.refusal, memory.generation = None, error, generation
+                memory.plan, memory.refusal, memory.generation, memory.state = None, error, generation, "Refused"
                 await self._end_jobs(study.key)  # one that was changed while it ran burns no GPU meanwhile
             else:
                 if memory.trials is not None:
@@ -149,6 +169,14 @@ class StudyController:
             await self.statuses.refuse(study.key, None, memory.refusal, study)
             return None
         return memory.plan
+
+    async def _started_from(self, study: Study, plan: Plan, memory: Memory) -> tuple[Study, Plan | None]:
+        try:
+            return await self.sources.resolve(study, plan, memory)
+        except InvalidStudy as error:
+            memory.plan, memory.refusal, memory.waits_for, memory.state = None, error, frozenset(), "Refused"
+            await self.statuses.refuse(study.key, None, error, study)
+            return study, None
 
     async def _end_jobs(self, key: StudyKey) -> None:
         """Every Job that carries the study's name. Those that are on their way out already, or gone, are passed over."""

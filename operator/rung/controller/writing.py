@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rung.api.errors import InvalidStudy
-from rung.api.study import Study, StudyKey, StudyStatus
+from rung.api.study import StartedFrom, Study, StudyKey, StudyStatus
 from rung.brain import Plan, Trials
 from rung.controller.memory import Memory, frozen_hash
 from rung.executor.reconcile import Outcome
-from rung.executor.status import not_permitted_status, refused_status, study_status
+from rung.executor.status import not_permitted_status, refused_status, study_status, waiting_status
 from rung.kube.client import Kube
 from rung.kube.errors import Forbidden
 
@@ -43,6 +43,19 @@ class StatusWriter:
         body: dict[str, Any] = dict(document) if document is not None else await self.kube.get("studies", *key)
         body["status"] = status.model_dump(by_alias=True, exclude_none=True, mode="json")
         await self.kube.replace_status("studies", key.namespace, key.name, body)
+
+    async def wait(self, study: Study, reason: str, message: str) -> None:
+        """Accepted=Unknown: another study has to end first."""
+        status = waiting_status(study.metadata.generation, study.status, reason, message, self.clock())
+        if status != study.status:
+            await self._put(study, status)
+
+    async def start_from(self, study: Study, marks: Sequence[StartedFrom]) -> Study:
+        """What counts of other studies, written before anything rests on it. Returns the study as it is then."""
+        status = (study.status or StudyStatus()).model_copy(update={"warm_start": tuple(marks)})
+        written = await self._put(study, status)
+        newer = study.metadata.model_copy(update={"resource_version": written["metadata"]["resourceVersion"]})
+        return study.model_copy(update={"metadata": newer, "status": status})
 
     async def not_permitted(self, study: Study, error: Forbidden) -> None:
         """Say on the study which right is missing; whoever installs it reads this, and not only the operator's log."""
@@ -79,6 +92,11 @@ class StatusWriter:
         due = memory.status_written_at + STATUS_EVERY_SECONDS
         if previous is not None and _says_the_same(previous, status) and now < due:
             return due - now
+        await self._put(study, status)
+        memory.status_written_at = now
+        return None
+
+    async def _put(self, study: Study, status: StudyStatus) -> dict[str, Any]:
         document: dict[str, Any] = {
             "apiVersion": study.api_version,
             "kind": "Study",
@@ -92,9 +110,7 @@ class StatusWriter:
             # only what there is to say: `kubectl describe` would show each empty field
             "status": status.model_dump(by_alias=True, exclude_none=True, exclude_unset=True, mode="json"),
         }
-        await self.kube.replace_status("studies", study.key.namespace, study.key.name, document)
-        memory.status_written_at = now
-        return None
+        return await self.kube.replace_status("studies", study.key.namespace, study.key.name, document)
 
 
 def _raw_status(document: Mapping[str, Any] | None) -> StudyStatus | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from rung.api.conditions import set_condition
 from rung.api.facts import (
+    Assignment,
     Attempt,
     AttemptPhase,
     MetricSummary,
@@ -52,6 +53,11 @@ def seconds_of(text: str | datetime | None) -> float | None:
 
 def facts_of(trial: Trial, plan: Plan) -> TrialFacts:
     """What the record says. `live` is what it says of the newest attempt, until something of it is seen."""
+    return recorded(trial, plan.space.parse(trial.spec.parameters))
+
+
+def recorded(trial: Trial, parameters: Assignment) -> TrialFacts:
+    """The same of any study's trial, whose parameters have been read."""
     spec, status = trial.spec, trial.status or TrialStatus()
     known = spec.values is not None
     state = TrialState(status.state) if status.state else TrialState.KNOWN if known else TrialState.PENDING
@@ -65,10 +71,10 @@ def facts_of(trial: Trial, plan: Plan) -> TrialFacts:
         live = Attempt(status.attempt, phase, started_at=attempt_started)
     return TrialFacts(
         number=spec.number,
-        parameters=plan.space.parse(spec.parameters),
+        parameters=parameters,
         seed=spec.seed,
         bracket=spec.bracket,
-        enqueued=spec.enqueued,
+        enqueued=spec.enqueued_from or spec.enqueued,
         repeat_of=spec.repeat_of,
         repeat=spec.repeat,
         stop_requested=spec.stop,
@@ -107,7 +113,7 @@ def spec_of(facts: TrialFacts, plan: Plan) -> TrialSpec:
         "bracket": facts.bracket,
     }
     if facts.enqueued is not None:
-        document["enqueued"] = facts.enqueued
+        document["enqueuedFrom" if isinstance(facts.enqueued, str) else "enqueued"] = facts.enqueued
     if facts.repeat_of is not None:
         document |= {"repeatOf": facts.repeat_of, "repeat": facts.repeat}
     if facts.state is TrialState.KNOWN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rung.api.checkpoints import location
 from rung.api.conditions import set_condition
 from rung.api.facts import TrialState, Verdict
 from rung.api.names import trial_name
@@ -29,8 +30,11 @@ def study_status(
     created: int,
     frozen_hash: str,
     note: str = "",
+    volume: str | None = None,
 ) -> StudyStatus:
-    """The whole status. `note` is appended to the Running condition: what keeps trials from starting, say."""
+    """The whole status. `note` is appended to the Running condition: what keeps trials from starting, say. `volume`: the
+    folder that stands for the checkpoints' volume, where there is no cluster.
+    """
     spent = trials.ledger(now)
     known = previous or StudyStatus()
     ended_at = (known.ended_at or rfc3339(now)) if verdict.over else None
@@ -45,9 +49,10 @@ def study_status(
         "progress": f"{progress}/{plan.trial_limit}" if plan.trial_limit is not None else progress,
         "gpuHours": gpu_hours(spent.used),
         "trials": _counts(trials, created),
-        "best": _best(plan, trials),
+        "best": _best(plan, trials, volume),
         "paretoFront": _front(plan, trials) if len(plan.measure.goals) > 1 else [],
         "rungs": _rungs(plan, trials),
+        "warmStart": list(known.warm_start if plan.sources is None else plan.marks),
         "gpuSeconds": {"used": round(spent.used), "saved": round(spent.saved), "wasted": round(spent.wasted)},
     }
     return StudyStatus.model_validate({k: v for k, v in document.items() if v not in (None, "", [], {})})
@@ -57,24 +62,34 @@ def refused_status(
     generation: int | None, previous: StudyStatus | None, reason: str, message: str, now: float
 ) -> StudyStatus:
     """The study as written cannot run. What is known of earlier trials stays."""
+    return _not_running(generation, previous, ("False", reason, message), "NotAccepted", "Refused", now)
+
+
+def waiting_status(
+    generation: int | None, previous: StudyStatus | None, reason: str, message: str, now: float
+) -> StudyStatus:
+    """The study is well written; whether it can run is not known before another one has ended."""
+    return _not_running(generation, previous, ("Unknown", reason, message), reason, "Waiting", now)
+
+
+def _not_running(
+    generation: int | None,
+    previous: StudyStatus | None,
+    accepted: tuple[str, str, str],
+    reason: str,
+    state: str,
+    now: float,
+) -> StudyStatus:
+    """Accepted as given, and no other condition true."""
     known = previous or StudyStatus()
-    conditions = set_condition(
-        tuple(known.conditions), ACCEPTED, "False", reason, message[:4096], rfc3339_seconds(now), generation or 0
-    )
+    moment = rfc3339_seconds(now)
+    status, why, message = accepted
+    conditions = set_condition(tuple(known.conditions), ACCEPTED, status, why, message[:4096], moment, generation or 0)
     for kind in (RUNNING, SUCCEEDED, FAILED, SUSPENDED):
         if kind == RUNNING or any(c.type == kind for c in conditions):
-            conditions = set_condition(
-                conditions,
-                kind,
-                "False",
-                "NotAccepted",
-                "see condition Accepted",
-                rfc3339_seconds(now),
-                generation or 0,
-            )
-    return known.model_copy(
-        update={"conditions": tuple(conditions), "state": "Refused", "observed_generation": generation}
-    )
+            see = "see condition Accepted"
+            conditions = set_condition(conditions, kind, "False", reason, see, moment, generation or 0)
+    return known.model_copy(update={"conditions": tuple(conditions), "state": state, "observed_generation": generation})
 
 
 def not_permitted_status(generation: int | None, previous: StudyStatus | None, message: str, now: float) -> StudyStatus:
@@ -91,7 +106,7 @@ def _conditions(plan: Plan, known: StudyStatus, verdict: StudyVerdict, now: floa
     generation = plan.study.metadata.generation or 0
     moment = rfc3339_seconds(now)
     conditions = set_condition(
-        tuple(known.conditions), ACCEPTED, "True", "Accepted", "the study can run", moment, generation
+        tuple(known.conditions), ACCEPTED, "True", "Accepted", _accepted(plan), moment, generation
     )
     message = f"{verdict.message}. {note}" if note else verdict.message
     for state in StudyState:
@@ -108,6 +123,15 @@ def _conditions(plan: Plan, known: StudyStatus, verdict: StudyVerdict, now: floa
             generation,
         )
     return [c.model_dump(by_alias=True, exclude_none=True, mode="json") for c in conditions]
+
+
+def _accepted(plan: Plan) -> str:
+    gone = [source.mark.name for source in plan.sources or () if source.gone]
+    return (
+        f"the study can run; {', '.join(gone)} was deleted and contributes nothing more"
+        if gone
+        else "the study can run"
+    )
 
 
 def _ever(known: StudyStatus, kind: str) -> bool:
@@ -130,7 +154,7 @@ def _counts(trials: Trials, created: int) -> dict[str, int]:
     }
 
 
-def _best(plan: Plan, trials: Trials) -> dict[str, Any] | None:
+def _best(plan: Plan, trials: Trials, volume: str | None) -> dict[str, Any] | None:
     best = trials.incumbent
     if best is None:
         return None
@@ -150,6 +174,9 @@ def _best(plan: Plan, trials: Trials) -> dict[str, Any] | None:
         document["standardErrors"] = known
     if facts.checkpoint_step is not None:
         document["checkpointStep"] = facts.checkpoint_step
+        if plan.spec.trial.checkpoint is not None:
+            target = facts.rungs[-1].step if facts.rungs else plan.target
+            document["checkpoint"] = location(plan.study, best.number, facts.checkpoint_step, target, volume)
     return document
 
 

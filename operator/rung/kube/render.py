@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from rung.api import checkpoints
 from rung.api.errors import InvalidStudy
 from rung.api.names import API_VERSION, ATTEMPT_LABEL, GROUP, STUDY_LABEL, STUDY_UID_LABEL, TRIAL_LABEL, job_name
-from rung.api.study import Mode, Study
+from rung.api.study import Study
 from rung.api.trial import Trial
 from rung.kube.placeholders import TEMPLATE_FIELD, Substitution, check_template, render_template
 from rung.kube.told import environment_of, parameters_json, substitution_of
@@ -30,9 +31,7 @@ BAD_CONFIGURATION_EXIT = 78  # EX_CONFIG of sysexits.h; docs/trial-contract.md
 PARAMETERS_ANNOTATION = f"{GROUP}/parameters"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "rung"}
 METADATA_FIELD = "spec.trial.metadata"
-CHECKPOINT_MOUNT = "/runs"
 CHECKPOINT_VOLUME = "rung-checkpoints"
-UID_DIGITS = 8  # enough to tell a study from a later namesake, short enough to read
 
 _GPU = re.compile(r"gpu|/mig-", re.IGNORECASE)
 _NO_DEVICE = re.compile(r"mem|core|percent|monitoring|tile", re.IGNORECASE)
@@ -85,7 +84,7 @@ def render_job(study: Study, trial: Trial, attempt: int, resume_from: str | None
     template = study.spec.trial
     if template.pod_template is None:
         raise InvalidStudy(TEMPLATE_FIELD, "is required: it says how a trial runs")
-    directory = checkpoint_dir(study, trial, target)
+    directory = checkpoints.folder(study, trial.spec.number, target)
     substitution = substitution_of(study, trial, target=target, resume_from=resume_from, checkpoint_dir=directory)
     own = {
         STUDY_LABEL: study.metadata.name,
@@ -129,25 +128,6 @@ def render_job(study: Study, trial: Trial, attempt: int, resume_from: str | None
     }
 
 
-def checkpoint_subpath(study: Study) -> str:
-    """Where a study's checkpoints lie in its volume: one folder per study, so that a trial can go on from another's."""
-    return f"{study.metadata.name}-{(study.metadata.uid or '')[:UID_DIGITS]}".rstrip("-")
-
-
-def checkpoint_dir(study: Study, trial: Trial, target: int | None = None) -> str | None:
-    """A trial's own folder as its program sees it; None without a checkpoint in the Study."""
-    checkpoint = study.spec.trial.checkpoint
-    if checkpoint is None or checkpoint.persistent_volume_claim is None:
-        return None
-    return f"{CHECKPOINT_MOUNT}/{checkpoint_folder(study, trial, target)}"
-
-
-def checkpoint_folder(study: Study, trial: Trial, target: int | None) -> str:
-    """Below the study's own. A run that begins from nothing must not find what a shorter one has left."""
-    own = trial.metadata.name
-    return f"{own}/rung-{target}" if study.spec.scheduler.mode is Mode.RESTART else own
-
-
 def _job_metadata(
     study: Study, substitution: Substitution, own: Mapping[str, str], described: Mapping[str, str]
 ) -> Document:
@@ -184,7 +164,7 @@ def _pod_spec(study: Study, spec: Document, environment: Mapping[str, str]) -> D
     if checkpoint is not None and checkpoint.persistent_volume_claim is not None:
         claim = {"claimName": checkpoint.persistent_volume_claim}
         spec["volumes"] = [*(spec.get("volumes") or ()), {"name": CHECKPOINT_VOLUME, "persistentVolumeClaim": claim}]
-        mount = {"name": CHECKPOINT_VOLUME, "mountPath": CHECKPOINT_MOUNT, "subPath": checkpoint_subpath(study)}
+        mount = {"name": CHECKPOINT_VOLUME, "mountPath": checkpoints.MOUNT, "subPath": checkpoints.study_folder(study)}
     for kind in ("initContainers", "containers"):
         if spec.get(kind):
             spec[kind] = [_container(container, environment, mount) for container in spec[kind]]

@@ -29,6 +29,7 @@ from rung.executor.status import study_status
 from rung.local import orphans
 from rung.local.body import LOOK_SECONDS, LocalBody, boot_id
 from rung.local.slots import Slots, cores, gpus
+from rung.local.sources import resolved
 from rung.local.state import State
 from rung.local.template import Template
 from rung.view.shown import Look
@@ -101,6 +102,11 @@ async def run_study(
         if options.fresh:
             state.clear()
         status = state.accept(study, text)
+        status = status or StudyStatus()
+        plan = await resolved(plan, state.path.parent, {mark.name: mark for mark in status.warm_start}, watcher.note)
+        if plan.marks != status.warm_start:
+            status = status.model_copy(update={"warm_start": plan.marks})
+            state.write_study(study, status)  # before anything rests on it
         own_cores = Slots(cores() if options.pin_cpus else ())
         body = LocalBody(plan, state, template, Slots(gpus(environment, options.gpus)), own_cores, clock=clock)
         runner = _Runner(plan, state, body, watcher, status, clock)
@@ -231,7 +237,14 @@ class _Runner:
         if not at_once and now - self._status_at < STATUS_SECONDS:
             return
         self._status = study_status(
-            self._plan, self._trials, outcome.verdict, self._status, now, created=outcome.created, frozen_hash=""
+            self._plan,
+            self._trials,
+            outcome.verdict,
+            self._status,
+            now,
+            created=outcome.created,
+            frozen_hash="",
+            volume=str(self._state.checkpoints),
         )
         self._state.write_study(self._study, self._status)
         self._status_at = now

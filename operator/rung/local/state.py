@@ -108,8 +108,18 @@ class State:
     def close(self) -> None:
         """Let go of the lock."""
         if self._lock is not None:
+            os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = None
+
+    def is_worked_on(self) -> bool:
+        """Whether a run holds the lock. Asks without taking it, so that nobody who wants it is turned away."""
+        try:
+            text = (self.path / "lock").read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return False
+        word, _, pid = text.strip().partition(" ")
+        return word == "pid" and pid.isdecimal() and Path("/proc", pid).exists()
 
     def study(self) -> Study | None:
         """The study as an earlier run left it; None if there was none. Raises StateError if the file was damaged."""

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rung.api.checkpoints import at_step, folder
 from rung.api.errors import InvalidStudy
 from rung.api.names import ATTEMPT_LABEL, STUDY_LABEL, TRIAL_LABEL, job_name
 from rung.api.trial import Trial
 from rung.brain import Plan
 from rung.kube.placeholders import TEMPLATE_FIELD, Substitution, render_template
-from rung.kube.render import check_pod_template, checkpoint_folder
+from rung.kube.render import check_pod_template
 from rung.kube.told import environment_of, substitution_of
 from rung.local import variables
 from rung.local.process import Launch
@@ -125,13 +126,19 @@ class Template:
 
     def _checkpoint(self, trial: Trial, checkpoints: Path, target: int | None) -> tuple[str | None, str | None]:
         """The trial's folder, and the newest checkpoint that was reported complete and is there."""
-        if self.plan.spec.trial.checkpoint is None:
+        wanted = self.plan.spec.trial.checkpoint
+        directory = folder(self.plan.study, trial.spec.number, target, str(checkpoints))
+        if wanted is None or directory is None:
             return None, None
-        directory = checkpoints / checkpoint_folder(self.plan.study, trial, target)
-        directory.mkdir(parents=True, exist_ok=True)
+        if wanted.uri is None:
+            Path(directory).mkdir(parents=True, exist_ok=True)
         step = trial.status.checkpoint_step if trial.status is not None else None
-        newest = directory / f"step-{step:g}" if step is not None else None
-        return str(directory), str(newest) if newest is not None and newest.exists() else None
+        if step is None:
+            return directory, None
+        newest = at_step(directory, step)
+        # at a URI nobody looks: there a run of its own (mode Restart) begins from nothing
+        is_there = not self.plan.rung_by_rung if wanted.uri is not None else Path(newest).exists()
+        return directory, newest if is_there else None
 
 
 def _index(containers: Sequence[Container], name: str | None) -> int:

@@ -3,12 +3,14 @@
 `make_sampler` is the door; `protocol` says what is asked and answered.
 """
 
+from collections.abc import Sequence
+
 from rung.api.errors import InvalidStudy
 from rung.api.sampler import CmaesOptions
-from rung.api.study import Direction, Objective, SamplerType, StudySpec, resolved_trials
+from rung.api.study import Direction, Objective, SamplerType, StudySpec, Use, resolved_trials
 from rung.search.auto import auto
 from rung.search.cmaes import CmaesSampler
-from rung.search.enqueued import WithEnqueued, enqueued
+from rung.search.enqueued import EnqueuedPoint, WithEnqueued, enqueued
 from rung.search.evolution import EvolutionSampler
 from rung.search.grid import GridSampler
 from rung.search.halton import HaltonSampler
@@ -22,18 +24,20 @@ from rung.search.sobol import SobolSampler
 from rung.search.tpe import TPESampler
 from rung.space.space import Space
 
-__all__ = ["Proposal", "Request", "Sampler", "Setting", "Told", "make_sampler", "setting_of"]
+__all__ = ["EnqueuedPoint", "Proposal", "Request", "Sampler", "Setting", "Told", "make_sampler", "setting_of"]
 
 
-def make_sampler(spec: StudySpec, space: Space) -> Sampler:
+def make_sampler(spec: StudySpec, space: Space, others: Sequence[EnqueuedPoint] | None = None) -> Sampler:
     """The sampler of a study, with the enqueued points in front of it.
+
+    `others` are those of other studies; None: not known yet.
 
     Raises InvalidStudy if the sampler cannot search this space, or an enqueued point does not belong to it; with the
     reason "NotImplemented" for a sampler that a later version will bring.
     """
     sampler = _make(spec, space)
-    points = enqueued(spec, space)
-    if spec.sampler.type is SamplerType.LIST and not points:
+    points = (*enqueued(spec, space), *(others or ()))
+    if spec.sampler.type is SamplerType.LIST and not points and not (others is None and _enqueues(spec)):
         raise InvalidStudy("spec.sampler.type", "List runs exactly the points of warmStart, and there are none")
     return WithEnqueued(sampler, points) if points else sampler
 
@@ -79,6 +83,11 @@ def _learner(spec: StudySpec, setting: Setting) -> Sampler:
             raise InvalidStudy(
                 "spec.sampler.type", f"{other.value} is not available in this version", reason="NotImplemented"
             )
+
+
+def _enqueues(spec: StudySpec) -> bool:
+    """Whether points of other studies are to be run."""
+    return spec.warm_start is not None and any(entry.use is Use.ENQUEUE for entry in spec.warm_start.studies)
 
 
 def setting_of(spec: StudySpec, space: Space) -> Setting:

@@ -1,7 +1,9 @@
-"""Points that the user wants tried first, or whose results are known already: `warmStart.points`.
+"""Points that the user wants tried first, or whose results are known already: `warmStart.points`; behind them the best of
+other studies.
 
-Which points have been served is read from the facts (a trial carries its point's index), not from trial numbers, so
-points may be appended while the study runs: they come next, and numbers that were given out keep their meaning.
+Which points have been served is read from the facts (a trial carries its point's index, or the trial that it repeats), not
+from trial numbers, so points may be appended while the study runs: they come next, and numbers that were given out keep
+their meaning.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class EnqueuedPoint:
     parameters: Mapping[str, str]
     values: Mapping[str, float] | None
     path: str  # of the field, for messages
+    origin: str = ""  # the trial of another study that it repeats
 
 
 def enqueued(spec: StudySpec, space: Space) -> tuple[EnqueuedPoint, ...]:
@@ -48,12 +51,13 @@ def enqueued(spec: StudySpec, space: Space) -> tuple[EnqueuedPoint, ...]:
         path = f"spec.warmStart.points[{i}]"
         values = None if point.values is None else {name: float(text) for name, text in point.values.items()}
         read = EnqueuedPoint(dict(point.parameters), values, f"{path}.parameters")
-        _check(read, space)
+        check_point(read, space)
         points.append(read)
     return tuple(points)
 
 
-def _check(point: EnqueuedPoint, space: Space) -> None:
+def check_point(point: EnqueuedPoint, space: Space) -> None:
+    """Raises InvalidStudy for a point that cannot be served."""
     if point.values is None:
         _fill(point, space, iter(()))
     else:
@@ -67,7 +71,9 @@ class WithEnqueued:
     """
 
     def __init__(self, sampler: Sampler, points: Sequence[EnqueuedPoint]) -> None:
-        """`sampler` comes next, and fills in what partial points leave open."""
+        """`sampler` comes next, and fills in what partial points leave open. Points of other studies stand behind the
+        spec's, whose indices count.
+        """
         self._sampler = sampler
         self._points = tuple(points)
 
@@ -80,13 +86,14 @@ class WithEnqueued:
         """The first point that has no trial yet; behind the last one what the sampler proposes."""
         space = request.space
         for i, point in enumerate(self._points):
-            if i in request.enqueued:
+            key = point.origin or i
+            if key in request.enqueued:
                 continue
             if point.values is not None:
-                return Proposal(space.known(point.parameters, point.path), enqueued=i, values=point.values)
+                return Proposal(space.known(point.parameters, point.path), enqueued=key, values=point.values)
             parameters = _fill(point, space, self._fillings(request), request)
             if space.key(parameters) not in request.taken:
-                return Proposal(parameters, enqueued=i)
+                return Proposal(parameters, enqueued=key)
         return self._sampler.propose(request)
 
     def _fillings(self, request: Request) -> Iterator[Sequence[float]]:

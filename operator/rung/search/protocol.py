@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rung.api.facts import Assignment, TrialState
+from rung.api.facts import Assignment, EnqueuedKey, TrialState
 from rung.space.space import Space
 
 
@@ -55,8 +55,8 @@ class Setting:
 class Request:
     """The question: what should trial `number` of this study try?
 
-    `taken` holds the keys (`Space.key`) of all assignments that have a trial, `enqueued` the indices of the warm
-    start's points that have one. Both are asked for membership: give sets. Number i means the same trial for ever, also
+    `taken` holds the keys (`Space.key`) of all assignments that have a trial, `enqueued` the warm start's points
+    that have one. Both are asked for membership: give sets. Number i means the same trial for ever, also
     after other trials are deleted.
     """
 
@@ -70,12 +70,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The answer. `enqueued` is the index of the warm start's point that it is; `values` are that point's known
+    """The answer. `enqueued` says which point of the warm start it is; `values` are that point's known
     results: never run it.
     """
 
     parameters: Assignment
-    enqueued: int | None = None
+    enqueued: EnqueuedKey | None = None
     values: Mapping[str, float] | None = None
 
 

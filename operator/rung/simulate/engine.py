@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, Observation, TrialFacts
@@ -42,12 +43,16 @@ class SimulatedBody:
     events: list[tuple[float, int, int, int]] = field(default_factory=list)  # (when, number, attempt, steps said)
     gone: list[int] = field(default_factory=list)
     starts: int = 0
+    on_record: Callable[[TrialFacts], None] | None = None
 
     async def create(self, facts: TrialFacts) -> None:
-        """Memory is the record: nothing to do."""
+        """Memory is the record: nothing to do, unless somebody wants it."""
+        await self.write(facts)
 
     async def write(self, facts: TrialFacts) -> None:
-        """Memory is the record: nothing to do."""
+        """Memory is the record: nothing to do, unless somebody wants it."""
+        if self.on_record is not None:
+            self.on_record(facts)
 
     async def start(self, facts: TrialFacts, attempt: int) -> TrialFacts:
         """Draw the trial's curve and put its reports on the calendar."""
@@ -117,9 +122,14 @@ class Simulated:
     steps: float  # trained in all
 
 
-async def simulate(plan: Plan, curves: CurveSource, *, gpus: int = 1) -> Simulated:
-    """Run the study to its end. Same study, same curves: same trials, same decisions, same best."""
-    body = SimulatedBody(plan, curves, gpus=gpus)
+async def simulate(
+    plan: Plan, curves: CurveSource, *, gpus: int = 1, on_record: Callable[[TrialFacts], None] | None = None
+) -> Simulated:
+    """Run the study to its end. Same study, same curves: same trials, same decisions, same best.
+
+    `on_record` is told of each record that a real body would write: memory keeps no curves of finished trials.
+    """
+    body = SimulatedBody(plan, curves, gpus=gpus, on_record=on_record)
     trials = Trials(plan)
     record = StudyRecord(started_at=0.0)
     steps: dict[tuple[int, int], float] = {}  # by trial and attempt

@@ -12,6 +12,7 @@ from rung.simulate.curves import CurveSource, Recorded, Synthetic, read_curves
 from rung.simulate.engine import DEFAULT_STEPS, Simulated
 
 SYNTHETIC = "synthetic"
+NOTHING_READ = "value"  # what trials say where a study reads no metric, as one that minimises trial_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def curve_source(plan: Plan, where: str) -> CurveSource:
     wanted = plan.measure.wanted
     first = [name for name in wanted if name in ranking.figure.inputs]
     ordered = dict.fromkeys((*first, *wanted))
-    return Synthetic(plan.space.encode, {name: turned.get(name, False) for name in ordered}, plan.spec.seed)
+    named = {name: turned.get(name, False) for name in ordered} or {NOTHING_READ: False}
+    return Synthetic(plan.space.encode, named, plan.spec.seed)
 
 
 def _best(plan: Plan, simulated: Simulated) -> Best | None:

@@ -316,6 +316,27 @@ class Fixed:
             raise Unfit(f"is fixed to {self.text!r}, got {render(value)!r}")
 
 
+def nearest(dimension: Dimension, text: str) -> tuple[Value, bool] | None:
+    """The value that comes closest to a text from another space, and whether the text's own lies within the range.
+
+    None: it is no number where one is needed, or a word that is not listed.
+    """
+    try:
+        value = dimension.parse(text)
+    except Unfit:
+        return None
+    try:
+        dimension.check(value)
+    except Unfit:
+        if isinstance(value, str):
+            return None
+    else:
+        return value, True
+    ends = dimension.values if isinstance(dimension, Choices) else (dimension.decode(0.0), dimension.decode(1.0))
+    numbers = [as_float(end) for end in ends]
+    return dimension.decode(dimension.encode(value)), min(numbers) <= value <= max(numbers)
+
+
 def parse_double(text: str) -> float:
     """A finite real number. Raises Unfit."""
     number = number_of(text)

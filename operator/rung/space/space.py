@@ -25,7 +25,7 @@ from rung.api.errors import InvalidStudy
 from rung.api.facts import Assignment, Value
 from rung.api.study import Parameter
 from rung.space.arrays import expanded, folded
-from rung.space.dimensions import Dimension, Unfit
+from rung.space.dimensions import Dimension, Unfit, nearest
 from rung.space.expressions import Expression, ExpressionError
 from rung.space.grid import GridOrder
 from rung.space.texts import render
@@ -159,6 +159,47 @@ class Space:
                 if derived is not None:
                     values[variable.name] = derived
         return {name: values[name] for name in self.names if name in values}
+
+    def adopted(self, texts: Mapping[str, str]) -> Assignment | None:
+        """The assignment of another study's trial, as far as it has a place here; None: one of its values has none.
+
+        Unknown parameters are left out, missing ones stay open, numbers between two values go to the nearest.
+        """
+        values: dict[str, Value] = {}
+        for variable in self._parents_first:
+            dimension, text = variable.dimension, texts.get(variable.name)
+            if not variable.is_active(values):
+                continue
+            if dimension is None:
+                try:
+                    derived = variable.derive(values)
+                except ExpressionError:
+                    continue
+                if derived is not None:
+                    values[variable.name] = derived
+            elif text is not None:
+                found = nearest(dimension, text)
+                if found is None or not found[1]:
+                    return None
+                values[variable.name] = found[0]
+            elif dimension.size == 1:
+                values[variable.name] = dimension.at(0)
+        return {name: values[name] for name in self.names if name in values}
+
+    def moved(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """What another study's trial says of the parameters that are searched here, numbers moved into the ranges.
+
+        Words that are not listed here are left open, as what the other study did not know.
+        """
+        result = {}
+        for name, text in texts.items():
+            variable = self._by_name.get(name)
+            if variable is None or variable.dimension is None or variable.axis < 0:
+                continue
+            found = nearest(variable.dimension, text)
+            if found is not None:
+                result[name] = variable.dimension.render(found[0])
+        return result
 
     def render(self, assignment: Assignment) -> dict[str, str]:
         """The texts that programs and Trial objects are given. `parse` reads them back as the same values."""
