@@ -136,6 +136,12 @@ def test_without_an_operator_it_prints_and_remembers_nothing() -> None:
     assert (got.returncode, "nothing can be remembered" in got.stderr) == (1, True)
 
 
+def test_a_log_that_cannot_be_written_costs_a_line_and_not_the_report(tmp_path: Path) -> None:
+    got = call(str(tmp_path / "nowhere" / "log"), "report", "step=3", "a=1")
+    assert (got.code, got.reports) == (0, [{"epoch": 3, "a": 1}])
+    assert got.stderr.startswith("rung_trial: no termination message")
+
+
 def test_somebody_elses_last_word_is_replaced(log: str) -> None:
     for text in ("", "Killed", "[1]", '{"observations": 3}', '{"observations": [[1]], "outputs": {}}'):
         Path(log).write_text(text)

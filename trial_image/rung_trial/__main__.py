@@ -142,7 +142,7 @@ def _remember(trial: Trial) -> bool:
     log = os.environ.get("RUNG_TERMINATION_LOG", "")
     try:
         memory = os.open(log or TERMINATION_LOG, os.O_RDWR | (os.O_CREAT if log else 0), 0o644)
-    except FileNotFoundError:
+    except OSError:  # no operator, or a file system that is all read-only: what is said counts all the same
         return False
     fcntl.flock(memory, fcntl.LOCK_EX)
     try:

@@ -69,7 +69,7 @@ def values(
     for item in container.get("env") or ():
         source = item.get("valueFrom")
         if source is None:
-            known[item["name"]] = expanded(str(item.get("value", "")), known)
+            known[item["name"]] = expanded(str(item.get("value") or ""), known)
             continue
         found = _here(source, container, pod, "")
         if found is None:
@@ -106,8 +106,10 @@ def _here(source: Mapping[str, Any], container: Mapping[str, Any], pod: Pod, whe
     """What this machine answers; None where it cannot."""
     if "resourceFieldRef" in source:
         asked = source["resourceFieldRef"]
-        amount = _amount(container, asked["resource"], where) or _of_the_machine(asked["resource"])
-        return None if amount is None else str(math.ceil(amount / (quantity(asked.get("divisor") or 1) or 1)))
+        resource = asked.get("resource", "")
+        amount = _amount(container, resource, where) or _of_the_machine(resource)
+        divisor = _quantity_of(asked.get("divisor") or 1, f"{where}.env.valueFrom.resourceFieldRef.divisor") or 1
+        return None if amount is None else str(math.ceil(amount / divisor))
     path = (source.get("fieldRef") or {}).get("fieldPath", "")
     keyed = _KEYED.fullmatch(path)
     if keyed:
@@ -124,10 +126,14 @@ def _here(source: Mapping[str, Any], container: Mapping[str, Any], pod: Pod, whe
 def _amount(container: Mapping[str, Any], resource: str, where: str) -> Decimal | None:
     kind, _, name = resource.partition(".")
     said = ((container.get("resources") or {}).get(kind) or {}).get(name)
+    return None if said is None else _quantity_of(said, f"{where}.resources.{resource}")
+
+
+def _quantity_of(text: object, where: str) -> Decimal:
     try:
-        return None if said is None else quantity(said)
+        return quantity(text)
     except ValueError as error:
-        raise InvalidStudy(f"{where}.resources.{resource}", str(error)) from error
+        raise InvalidStudy(where, str(error)) from error
 
 
 def _of_the_machine(resource: str) -> Decimal | None:
