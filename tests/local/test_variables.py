@@ -88,7 +88,7 @@ def test_an_optional_one_is_left_out(tmp_path: Path) -> None:
 
 def test_a_divisor_that_is_no_quantity_is_refused() -> None:
     env = [{"name": "CORES", "valueFrom": resource("limits.cpu", divisor="one")}]
-    with pytest.raises(InvalidStudy, match="must be a quantity such as .* got 'one'"):
+    with pytest.raises(InvalidStudy, match=r"must be a quantity such as .* got 'one'"):
         Template.of(a_plan({"command": ["true"], "env": env}), {})
 
 

@@ -46,6 +46,11 @@ def test_the_infeasible_example_exits_with_65() -> None:
     assert ended(python(example("out of memory"))).code == 65
 
 
+def test_the_shell_example_is_twenty_lines() -> None:
+    first, *lines = example("shell").splitlines()
+    assert (first, len(lines)) == ("#!/bin/sh", 20)
+
+
 def test_the_shell_example_trains_to_its_target_and_says_the_last_word(script: list[str], tmp_path: Path) -> None:
     env = {"RUNG_RESOURCE_METRIC": "epoch", "RUNG_RESOURCE_TARGET": "3", "RUNG_TERMINATION_LOG": str(tmp_path / "log")}
     got = ended(script, PACE="0", **env)

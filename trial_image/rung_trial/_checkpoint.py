@@ -10,15 +10,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rung_trial._trial import Trial
+
 
 @contextmanager
-def checkpoint(where: str, step: int, keep: int, written: Callable[[], None]) -> Iterator[Path]:
+def checkpoint(trial: Trial, step: int) -> Iterator[Path]:
     """`with` yields the folder to write into; leaving the block makes it a checkpoint, an exception throws it away."""
-    directory = Path(where)
+    if not trial.checkpoint_dir:
+        raise FileNotFoundError("RUNG_CHECKPOINT_DIR is not set: look at trial.checkpoint_dir before a checkpoint")
+    directory = Path(trial.checkpoint_dir)
     path, unfinished = directory / f"step-{step:d}", directory / f".unfinished-step-{step:d}"
     for leftover in directory.glob(".unfinished-*"):
         shutil.rmtree(leftover)
@@ -33,8 +37,8 @@ def checkpoint(where: str, step: int, keep: int, written: Callable[[], None]) ->
             _make_durable(directory)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    written()
-    for _, old in _complete(directory.glob("*"))[:-keep] if keep else []:
+    trial.report(step=max(step, trial.said.step), checkpoint_step=step)
+    for _, old in _complete(directory.glob("*"))[: -trial.keep] if trial.keep else []:
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -121,14 +121,7 @@ class Trial:
         """
         from rung_trial._checkpoint import checkpoint
 
-        if not self.checkpoint_dir:
-            raise FileNotFoundError("RUNG_CHECKPOINT_DIR is not set: look at trial.checkpoint_dir before a checkpoint")
-        return checkpoint(
-            self.checkpoint_dir,
-            step,
-            self.keep,
-            lambda: self.report(step=max(step, self.said.step), checkpoint_step=step),
-        )
+        return checkpoint(self, step)
 
     def resume(self) -> tuple[int, Path] | None:
         """Step and path to go on from: RUNG_RESUME_FROM, or the latest complete checkpoint of an earlier attempt.
