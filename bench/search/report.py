@@ -19,6 +19,7 @@ from bench.search.figures import MARKS, SHARES, Found
 from bench.search.problem import Problem
 from bench.search.problems import CORE, fits, group
 from bench.search.work import SUITES, kept
+from rung.api.errors import InvalidStudy
 
 PAGE = ROOT / "docs" / "search.md"
 NAME = "search"
@@ -31,9 +32,7 @@ MANY_SEEDS = 32
 def build(cache: Path, problems: Sequence[Problem]) -> dict[str, Any]:
     """Everything that is known, as one document."""
     by_name = {p.name: p for p in problems}
-    current = {
-        name: methods.version(name) for name, entry in methods.METHODS.items() if entry.environment == methods.OURS
-    }
+    current = {name: _version(name) for name, e in methods.METHODS.items() if e.environment == methods.OURS}
     versions: dict[str, str] = {}
     document: dict[str, Any] = {"suites": {}, "latency": _latency(cache, current)}
     for suite in SUITES:
@@ -43,6 +42,14 @@ def build(cache: Path, problems: Sequence[Problem]) -> dict[str, Any]:
             document["suites"][suite] = _suite(suite, rows, by_name)
     document["versions"] = dict(sorted(versions.items()))
     return document
+
+
+def _version(name: str) -> str:
+    """The present one of ours; none where this version of Rung lacks the sampler."""
+    try:
+        return methods.version(name)
+    except InvalidStudy:
+        return "none"
 
 
 def _rows(

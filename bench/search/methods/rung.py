@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,13 @@ import rung
 from bench.search.methods.protocol import Asked, Method, Task, Word
 from bench.search.problem import Config, Outcome, Parameter
 from rung import Optimizer
-from rung.optimizer import Pause, Stop
+from rung.api.names import API_VERSION
+from rung.api.study import parse_study
+from rung.brain import Plan
+from rung.optimizer import NO_CLUSTER, Pause, Stop
 
-SOURCES = ("space", "search", "schedule", "brain", "optimizer.py")
-"""What a decision rests on."""
+RESTS_ON = ("rung.search", "rung.space")
+"""Packages whose modules are a part of a proposal. What surrounds them (facts, records) is held by laws of its own."""
 
 
 class Rung:
@@ -96,12 +102,44 @@ def make(option: str, task: Task) -> Method:
     return Rung(task, sampler, scheduler)
 
 
-def version(option: str) -> str:  # noqa: ARG001 - the parts share too much to be told apart
-    """A hash of the sources."""
+def version(option: str) -> str:
+    """A hash of the modules that the sampler imports, and of those that do, and of the schedulers where there is one.
+
+    Raises InvalidStudy for a sampler that this version of Rung does not have.
+    """
+    sampler, _, scheduler = option.partition("+")
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": "Study",
+        "metadata": {"name": "version"},
+        "spec": {
+            "objectives": [{"metric": "y", "direction": "Minimize"}],
+            "parameters": [{"name": "c", "type": "Categorical", "values": ["a", "b"]}],
+            "sampler": {"type": sampler},
+            "trial": NO_CLUSTER,
+        },
+    }
+    name = type(Plan.of(parse_study(document)).sampler).__module__
+    whole = sampler == "Auto"  # it may choose any of them
+    names = _imported("rung.search.auto" if whole else name, {name})
+    files = {Path(str(importlib.import_module(n).__file__)) for n in names}
     folder = Path(rung.__file__).parent
+    files |= set(folder.glob("search/**/*.py")) if whole else set()
+    files |= set(folder.glob("schedule/*.py")) if scheduler else set()
     found = hashlib.sha256()
-    for name in SOURCES:
-        path = folder / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            found.update(str(file.relative_to(folder)).encode() + file.read_bytes())
+    for file in sorted(files):
+        found.update(str(file.relative_to(folder)).encode() + file.read_bytes())
     return f"rung {rung.__version__} {found.hexdigest()[:12]}"
+
+
+def _imported(name: str, known: set[str]) -> set[str]:
+    """Modules that a proposal rests on, from this one on."""
+    known.add(name)
+    source = Path(str(importlib.import_module(name).__file__)).read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(RESTS_ON):
+            below = [f"{node.module}.{alias.name}" for alias in node.names]
+            for found in (node.module, *(n for n in below if n in sys.modules)):
+                if found not in known and found != "rung.search":
+                    _imported(found, known)
+    return known
