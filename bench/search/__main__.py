@@ -26,9 +26,6 @@ from bench.search.work import SUITES
 CACHE = Path.home() / ".cache" / "rung" / "search"
 SEEDS = 5
 
-WITH_SCHEDULER = {"syne"}
-"""Environments whose methods are for learning curves alone."""
-
 MEASURED = ("rung-gp", "rung-tpe", "rung-auto", "rung-forest", "optuna-tpe", "optuna-gp")
 """Methods whose latency is measured."""
 
@@ -47,7 +44,7 @@ def main() -> int:
             print(f"==> table {table}", flush=True)
             trained.make(cache, table)
         tasks = _tasks(given)
-        for environment in (methods.OURS, methods.PEERS, methods.SYNE):
+        for environment in (methods.OURS, *environments.PACKAGES):
             failed += _run(environment, [t for t in tasks if _environment(t["method"]) == environment], given, peers)
         _measure(given, peers)
     report.write(report.build(cache, load(given.problems, cache)))

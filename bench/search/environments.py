@@ -12,11 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.search.methods import OURS, PEERS, SYNE
+from bench.search.methods import OURS, PEERS, SMAC, SYNE
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     PEERS: ("numpy<2.3", "optuna==5.0.0", "cmaes", "hyperopt", "torch", "scikit-learn", "matplotlib"),
     SYNE: ("setuptools<81", "numpy<2", "syne-tune[gpsearchers]==0.13.0"),
+    SMAC: ("smac==2.4.1",),
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bench.search.methods.protocol import Method, Task
 
-OURS, PEERS, SYNE = "ours", "peers", "syne"
+OURS, PEERS, SYNE, SMAC = "ours", "peers", "syne", "smac"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ METHODS: dict[str, Entry] = {
     "optuna-nsga2": Entry(_OPTUNA, option="NSGAII"),
     "optuna-gp": Entry(_OPTUNA, option="GP", seeds=3),
     "hyperopt-tpe": Entry(_HYPEROPT),
+    "smac-hpo": Entry("bench.search.methods.smac", SMAC, "HPO", seeds=3),
     # learning curves: a sampler and what stops its trials
     "rung-gp+asha": Entry(_RUNG, OURS, "GP+ASHA"),
     "rung-tpe+asha": Entry(_RUNG, OURS, "TPE+ASHA"),
