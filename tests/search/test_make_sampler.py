@@ -52,11 +52,25 @@ def space_of(study: StudySpec) -> Space:
         pytest.param([LR], {"sampler": {"type": "TPE"}}, TPESampler, id="TPE"),
         pytest.param([LR], {"sampler": {"type": "RandomForest"}}, RandomForestSampler, id="RandomForest"),
         pytest.param([DEPTH], {"sampler": {"type": "Grid"}}, GridSampler, id="Grid"),
-        pytest.param([LR], {}, SobolSampler, id="Auto on a continuous space"),
+        pytest.param([LR], {}, GPSampler, id="Auto on a continuous space"),
         pytest.param([DEPTH], {}, GridSampler, id="Auto where the default of 64 trials covers everything"),
         pytest.param([DEPTH], {"limits": {"trials": 8}}, GridSampler, id="Auto where the limit covers everything"),
-        pytest.param([DEPTH], {"limits": {"trials": 7}}, SobolSampler, id="Auto where one point would be left out"),
-        pytest.param([DEPTH], {"limits": {"gpuHours": "5"}}, SobolSampler, id="Auto where time is the limit"),
+        pytest.param([DEPTH], {"limits": {"gpuHours": "5"}}, GPSampler, id="Auto where time is the limit"),
+        pytest.param([DEPTH], {"limits": {"trials": 7}}, SobolSampler, id="Auto where all trials are startup"),
+        pytest.param(
+            [LR], {"limits": {"trials": 20}, "sampler": {"startupTrials": 20}}, SobolSampler,
+            id="Auto where the author wants as long a startup",
+        ),
+        pytest.param(
+            [LR], {"limits": {"trials": 16, "parallelism": 16}}, SobolSampler, id="Auto where all trials run at once",
+        ),
+        pytest.param([LR], {"limits": {"trials": 17, "parallelism": 16}}, GPSampler, id="Auto where one can learn"),
+        pytest.param([LR], {"limits": {"trials": 10_001}}, TPESampler, id="Auto for very many trials"),
+        pytest.param([{**LR, "count": 201}], {}, TPESampler, id="Auto for very many parameters"),
+        pytest.param(
+            [LR], {"objectives": [{"metric": f"m{i}", "direction": "Minimize"} for i in range(4)]}, TPESampler,
+            id="Auto for four objectives",
+        ),
         pytest.param(
             [DEPTH], {"parameterConstraints": ["depth < 4"], "limits": {"trials": 3}}, GridSampler,
             id="Auto counts feasible points only",

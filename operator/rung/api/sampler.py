@@ -69,14 +69,15 @@ class SamplerSpec(ApiModel):
     # Auto: who does not care about the algorithm should not have to name one.
     type: SamplerType = Field(
         default=SamplerType.AUTO,
-        description="Auto: Grid if all points fit into limits.trials, else Sobol. Random, Halton, Sobol, LatinHypercube: "
+        description="Auto: Grid if all points fit into limits.trials; Sobol if no trial could learn from another; TPE for more "
+        "than 10,000 trials, 200 parameters or 3 objectives; else GP. Random, Halton, Sobol, LatinHypercube: "
         "points that do not rest on results. Grid: every point of a finite space. List: exactly the points of warmStart. GP, "
         "TPE, RandomForest: models of the objective. CMAES, Evolution, NSGA2: populations. Reinforce: a policy gradient over "
         "choices.",
     )
     startup_trials: Positive | None = Field(
         default=None,
-        description="Trials before a model is believed; it depends on the number of parameters if absent. For GP, TPE, "
+        description="Trials before a model is believed; for GP, TPE and RandomForest 10 if absent. For GP, TPE, "
         "RandomForest, CMAES, Evolution, NSGA2, Reinforce and Auto.",
     )
     cmaes: CmaesOptions | None = Field(default=None, description="Options of sampler CMAES.")

@@ -45,7 +45,7 @@ def make_sampler(spec: StudySpec, space: Space, others: Sequence[EnqueuedPoint] 
 def _make(spec: StudySpec, space: Space) -> Sampler:
     match spec.sampler.type:
         case SamplerType.AUTO:
-            return auto(spec, space)
+            return auto(setting_of(spec, space))
         case SamplerType.RANDOM:
             return RandomSampler()
         case SamplerType.GRID:

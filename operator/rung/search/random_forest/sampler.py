@@ -22,10 +22,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from rung.search.axes import Activity, Bools, Ints, axes_of
 from rung.search.fitting import fitting
+from rung.search.gp.acquisition import log_ei
 from rung.search.observed import Encoder, Observed
 from rung.search.protocol import Proposal, Request, Setting
 from rung.search.random_forest.forest import Forest, grow
@@ -46,6 +47,9 @@ TREES = 16
 MOST = 800
 MOST_BEST = 200
 """Trials that the forest learns from, the best of them and the newest of the others: what a tenth of a second allows."""
+
+LEAST_VARIANCE = 1e-12
+"""Where all trees and all in their leaves agree; targets are of the order of 1."""
 
 INACTIVE = -1.0
 """Below all coordinates, and at an end, so that one split tells inactive from active."""
@@ -113,7 +117,8 @@ class RandomForestSampler:
         if not space.unrestricted:
             u = u[[space.is_feasible(space.decode(row)) for row in u.tolist()]]
         active = self._activity.at(u)
-        gains = _log_ei(*forest.predict(self._features(u, active)), best)
+        mean, variance = forest.predict(self._features(u, active))
+        gains = log_ei(mean, np.sqrt(np.maximum(variance, LEAST_VARIANCE)), best)
         order = np.argsort(-gains, kind="stable")
         return u[order], gains[order]
 
@@ -147,10 +152,3 @@ def _learned_from(seen: Observed) -> Ints:
     best = best_first(seen.trials, MOST_BEST)[:MOST_BEST]
     others = np.setdiff1d(np.arange(n), best)
     return np.sort(np.concatenate([best, others[len(best) - MOST :]]))
-
-
-def _log_ei(mean: Array, variance: Array, best: float) -> Array:
-    deviation = np.sqrt(np.maximum(variance, 1e-12))
-    z = (best - mean) / deviation
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(deviation) + np.log(np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) + z * ndtr(z)))
