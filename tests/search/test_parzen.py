@@ -7,13 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
-from rung.search.axes import FINE, Axis, Bools, axes_of
+from rung.search.axes import Axis, Bools, axes_of
 from rung.search.observed import Encoder
 from rung.search.parzen import Parzen
 from rung.search.protocol import Told
 from rung.space.space import Array, Space
 from tests.search.contract import told
-from tests.search.problems import BATCH, LR, MOMENTUM, OPTIMIZER, WIDTH, branching, conditional, huge
+from tests.search.problems import BATCH, LR, MOMENTUM, OPTIMIZER, WIDTH, branching, conditional
 from tests.space.strategies import parameter
 
 LAYERS = parameter("layers", "Int", min=1, max=200, scale="Log")
@@ -111,9 +111,3 @@ def test_far_tails_stay_finite() -> None:
     logs = density.log_density(np.array([[1.0, 1.0], [0.0, 0.0]]), np.ones((2, 2), dtype=bool))
     assert np.isfinite(logs).all()
     assert logs[1] > logs[0] > -10
-
-
-def test_very_fine_lattices_count_as_continuous() -> None:
-    fine = Space.of([parameter("x", "Int", min=0, max=FINE)])
-    assert axes_of(fine)[0].edges is None
-    assert all(axis.count == 10 for axis in axes_of(huge))
