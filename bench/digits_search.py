@@ -26,7 +26,7 @@ STUDY_SECONDS = 400.0
 METHODS: dict[str, dict[str, str]] = {
     "random + ASHA": {"sampler": "Random", "scheduler": "ASHA"},
     "GP + ASHA": {"sampler": "GP", "scheduler": "ASHA"},
-    "TPE + Hyperband": {"sampler": "TPE", "scheduler": "Hyperband"},
+    "TPE + Hyperband": {"sampler": "TPE", "scheduler": "Hyperband", "mode": "Restart"},
 }
 
 
@@ -39,6 +39,7 @@ def document(method: str, seed: int) -> dict[str, Any]:
     spec["objectives"][0]["goal"] = GOAL
     spec["sampler"] = {"type": METHODS[method]["sampler"]}
     spec["scheduler"]["type"] = METHODS[method]["scheduler"]
+    spec["scheduler"]["mode"] = METHODS[method].get("mode", "Stop")
     spec["limits"]["trials"] = TRIALS
     spec["seed"] = seed
     return made
@@ -62,11 +63,20 @@ def until_the_goal(on: Stage, method: str, seed: int) -> dict[str, Any]:
     on.gone(running.path)
     return {
         "seed": seed,
-        "epochs": sum(int(float(trial["status"].get("step") or 0)) for trial in trials),
+        "epochs": sum(epochs_of(trial["status"], METHODS[method].get("mode")) for trial in trials),
         "trials": len(trials),
         "reached": reason == "GoalReached",
         "best": best,
     }
+
+
+def epochs_of(status: dict[str, Any], mode: str | None) -> int:
+    """All that a trial trained: one run that went on, or one for each rung and what the last had come to."""
+    furthest = int(float(status.get("step") or 0))
+    if mode != "Restart":
+        return furthest
+    rungs = [int(rung["step"]) for rung in status.get("rungs", ())]
+    return sum(rungs) + (0 if furthest in rungs else furthest)
 
 
 def main() -> None:
