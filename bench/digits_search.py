@@ -1,8 +1,8 @@
 """Epochs until a given accuracy, on the cluster, with real training: two samplers that learn against random search.
 
-The study of examples/digits.yaml with three more parameters and a goal: it ends when a trial reaches the accuracy, and what was trained until then, in
-all its trials together, is the price. Each seed is a round; a study that does not get there within its trials counts with all it
-trained. Run: `python -m bench.digits_search`
+The study of examples/digits.yaml with three more parameters and a goal: it ends when a trial reaches the accuracy, and what was
+trained until then, in all its trials together, is the price. Each seed is a round; a study that does not get there within its
+trials counts with all it trained. Run: `python -m bench.digits_search`
 """
 
 from __future__ import annotations
