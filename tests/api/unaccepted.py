@@ -262,7 +262,6 @@ CASES: tuple[Case, ...] = (
         "fix the value",
     ),
     # --- what is to come
-    *(later(f"sampler {kind}", study(sampler={"type": kind}), "spec.sampler.type") for kind in ("NSGA2",)),
     *(
         later(f"scheduler {kind}", study(scheduler={"type": kind, "resource": EPOCHS}), "spec.scheduler.type")
         for kind in ("HyperTune", "PASHA", "CurveExtrapolation")

@@ -8,14 +8,19 @@ from typing import Any
 import pytest
 
 from rung.api.errors import InvalidStudy
+from rung.api.sampler import SamplerType
 from rung.api.study import StudySpec
 from rung.search import Proposal, Request, make_sampler
+from rung.search.cmaes import CmaesSampler
+from rung.search.evolution import EvolutionSampler
 from rung.search.gp.sampler import GPSampler
 from rung.search.grid import GridSampler
 from rung.search.halton import HaltonSampler
 from rung.search.latin_hypercube import LatinHypercubeSampler
+from rung.search.nsga2 import Nsga2Sampler
 from rung.search.random import RandomSampler
 from rung.search.random_forest import RandomForestSampler
+from rung.search.reinforce import ReinforceSampler
 from rung.search.sobol import SobolSampler
 from rung.search.tpe import TPESampler
 from rung.space.space import Space
@@ -44,6 +49,10 @@ def space_of(study: StudySpec) -> Space:
 @pytest.mark.parametrize(
     ("parameters", "fields", "want"),
     [
+        pytest.param([LR], {"sampler": {"type": "CMAES"}}, CmaesSampler, id="CMAES"),
+        pytest.param([LR], {"sampler": {"type": "Evolution"}}, EvolutionSampler, id="Evolution"),
+        pytest.param([LR], {"sampler": {"type": "NSGA2"}}, Nsga2Sampler, id="NSGA2"),
+        pytest.param([LR], {"sampler": {"type": "Reinforce"}}, ReinforceSampler, id="Reinforce"),
         pytest.param([LR], {"sampler": {"type": "Random"}}, RandomSampler, id="Random"),
         pytest.param([LR], {"sampler": {"type": "Sobol"}}, SobolSampler, id="Sobol"),
         pytest.param([LR], {"sampler": {"type": "Halton"}}, HaltonSampler, id="Halton"),
@@ -81,13 +90,20 @@ def test_the_sampler_of_a_spec(parameters: list[dict[str, Any]], fields: dict[st
     study = spec(*parameters, **fields)
     sampler = make_sampler(study, space_of(study))
     assert type(sampler) is want
-    assert sampler.learns is (want in {GPSampler, TPESampler, RandomForestSampler})
+    assert sampler.learns is (
+        want not in {RandomSampler, SobolSampler, HaltonSampler, GridSampler, LatinHypercubeSampler}
+    )
+
+
+def test_every_type_has_a_sampler() -> None:
+    for kind in SamplerType:
+        study = spec(DEPTH, sampler={"type": kind}, warmStart={"points": [{"parameters": {"depth": "3"}}]})
+        assert make_sampler(study, space_of(study)).propose(Request(space_of(study), 0, 0)) is not None
 
 
 @pytest.mark.parametrize(
     ("fields", "field", "message", "reason"),
     [
-        pytest.param({"sampler": {"type": "NSGA2"}}, "spec.sampler.type", "not available", "NotImplemented", id="of later"),
         pytest.param({"sampler": {"type": "Grid"}}, "spec.sampler.type", "give lr", "InvalidSpec", id="a continuous grid"),
         pytest.param({"sampler": {"type": "List"}}, "spec.sampler.type", "there are none", "InvalidSpec", id="empty list"),
         pytest.param(

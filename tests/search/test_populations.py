@@ -1,17 +1,23 @@
-"""Evolution, Reinforce and CMA-ES: under the contract, and what each of them is known for."""
+"""Evolution, Reinforce, CMA-ES and NSGA-II: under the contract, and what each of them is known for."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rung.api.facts import Assignment, TrialState
 from rung.api.sampler import Restarts
 from rung.search import Request, Sampler, Setting, Told
 from rung.search.cmaes import CmaesSampler
 from rung.search.evolution import EvolutionSampler, child
+from rung.search.nsga2 import Nsga2Sampler, crossed, polynomial
+from rung.search.pareto import hypervolume
 from rung.search.random import RandomSampler
 from rung.search.reinforce import ReinforceSampler
 from rung.space.dimensions import as_float
@@ -168,3 +174,66 @@ class TestCmaes(LearnerContract):
         )
         assert np.ptp([as_float(t.parameters["x"]) for t in again]) > 0.5
         assert np.ptp([as_float(t.parameters["x"]) for t in alone]) < 0.2
+
+
+class TestNsga2(LearnerContract):
+    enough = WHILE
+
+    def learner(self, setting: Setting) -> Sampler:
+        return Nsga2Sampler(setting)
+
+    def test_it_spreads_along_the_front(self) -> None:
+        """Between (0, 1) and (1, 0); the other parameters should be 0.7."""
+
+        def f(parameters: Assignment) -> tuple[float, float]:
+            x = [as_float(value) for value in parameters.values()]
+            away = 1 + 2 * sum(abs(value - 0.7) for value in x[1:])
+            return x[0], away * (1 - math.sqrt(x[0] / away))
+
+        def volume(sampler: Sampler, seed: int) -> float:
+            history: list[Told] = []
+            for number in range(160):
+                proposal = sampler.propose(Request(plane, number, seed, history))
+                assert proposal is not None
+                history.append(Told(number, proposal.parameters, TrialState.SUCCEEDED, f(proposal.parameters)))
+            return hypervolume(np.array([trial.objectives for trial in history]), np.array([1.1, 1.1]))
+
+        setting = Setting(plane, objectives=2, references=(None, None))
+        ours = [volume(Nsga2Sampler(setting), seed) for seed in range(3)]
+        theirs = [volume(RandomSampler(), seed) for seed in range(3)]
+        assert np.mean(ours) > np.mean(theirs) + 0.1
+
+    def test_while_nothing_is_feasible_every_other_trial_looks_elsewhere(self) -> None:
+        history = [
+            Told(k, {f"x{i}": 0.2 for i in range(4)}, TrialState.SUCCEEDED, (1.0,), (float(k + 1),)) for k in range(30)
+        ]
+        sampler = Nsga2Sampler(Setting(plane, constraints=1))
+
+        def at(number: int, told: list[Told]) -> float:
+            proposal = sampler.propose(Request(plane, number, 0, told))
+            assert proposal is not None
+            return float(np.abs(plane.encode(proposal.parameters) - 0.2).max())
+
+        assert all(at(number, history) > 0.3 for number in (30, 32, 34))
+        feasible = [replace(trial, violations=(0.0,)) for trial in history]
+        assert sum(at(number, feasible) > 0.3 for number in range(30, 50)) < 6
+
+
+@given(u=st.lists(st.floats(0, 1), min_size=1, max_size=6), seed=st.integers(0, 1_000))
+def test_crossover_and_mutation_stay_in_the_cube(u: list[float], seed: int) -> None:
+    random, one = np.random.default_rng(seed), np.array(u)
+    is_choice = np.arange(len(u)) % 3 == 2
+    child = crossed(one, one[::-1].copy(), is_choice, random)
+    assert ((child >= 0) & (child <= 1)).all()
+    assert all(c in (a, b) for c, a, b, choice in zip(child, one, one[::-1], is_choice, strict=True) if choice)
+    moved = polynomial(child, random)
+    assert ((moved >= 0) & (moved <= 1)).all()
+
+
+def test_children_of_crossover_lie_around_their_parents_as_often_as_between_them() -> None:
+    """Deb & Agrawal 1995: the child of two points is as likely inside their interval as outside."""
+    random, d = np.random.default_rng(0), 20_000
+    child = crossed(np.full(d, 0.4), np.full(d, 0.6), np.zeros(d, dtype=bool), random)
+    moved = child[(child != 0.4) & (child != 0.6)]
+    assert np.mean((moved > 0.4) & (moved < 0.6)) == pytest.approx(0.5, abs=0.02)
+    assert np.mean(moved) == pytest.approx(0.5, abs=0.005)

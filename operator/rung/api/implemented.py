@@ -11,30 +11,12 @@ from itertools import chain
 
 from rung.api.errors import InvalidStudy
 from rung.api.metrics import MetricSource
-from rung.api.sampler import SamplerType
 from rung.api.scheduler import Mode, SchedulerType
 from rung.api.spec import StudySpec
 from rung.api.template import Retain
 
 NOT_IMPLEMENTED = "NotImplemented"
 
-SAMPLERS = frozenset(
-    {
-        SamplerType.AUTO,
-        SamplerType.RANDOM,
-        SamplerType.GRID,
-        SamplerType.HALTON,
-        SamplerType.SOBOL,
-        SamplerType.LIST,
-        SamplerType.GP,
-        SamplerType.LATIN_HYPERCUBE,
-        SamplerType.TPE,
-        SamplerType.RANDOM_FOREST,
-        SamplerType.CMAES,
-        SamplerType.EVOLUTION,
-        SamplerType.REINFORCE,
-    }
-)
 SCHEDULERS = frozenset(
     {
         SchedulerType.NONE,
@@ -74,10 +56,7 @@ def _deciding(spec: StudySpec) -> Iterator[tuple[str, str]]:
 
 
 def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:
-    sampler, scheduler = spec.sampler, spec.scheduler
-    if sampler.type not in SAMPLERS:
-        known = [kind for kind in SamplerType if kind in SAMPLERS]
-        yield "spec.sampler.type", _later(f"use one of {', '.join(known)}", sampler.type)
+    scheduler = spec.scheduler
     if scheduler.type not in SCHEDULERS:
         kinds = [kind for kind in SchedulerType if kind in SCHEDULERS]
         yield "spec.scheduler.type", _later(f"use one of {', '.join(kinds)}", scheduler.type)

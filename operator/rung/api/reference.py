@@ -14,8 +14,7 @@ from typing import Any
 from rung.api.base import JsonObject
 from rung.api.crds import study_crd, trial_crd
 from rung.api.frozen import FROZEN
-from rung.api.implemented import MODES, SAMPLERS, SCHEDULERS
-from rung.api.sampler import SamplerType
+from rung.api.implemented import MODES, SCHEDULERS
 from rung.api.scheduler import Mode, SchedulerType
 
 INTRODUCTION = """\
@@ -81,7 +80,6 @@ def _root(crd: JsonObject) -> JsonObject:
 def _later() -> str:
     """What this version refuses."""
     kinds = (
-        ("samplers", [kind.value for kind in SamplerType if kind not in SAMPLERS]),
         ("schedulers", [kind.value for kind in SchedulerType if kind not in SCHEDULERS]),
         ("modes", [kind.value for kind in Mode if kind not in MODES]),
     )

@@ -16,6 +16,7 @@ from rung.search.grid import GridSampler
 from rung.search.halton import HaltonSampler
 from rung.search.latin_hypercube import LatinHypercubeSampler
 from rung.search.list import ListSampler
+from rung.search.nsga2 import Nsga2Sampler
 from rung.search.protocol import Proposal, Request, Sampler, Setting, Told
 from rung.search.random import RandomSampler
 from rung.search.random_forest import RandomForestSampler
@@ -32,8 +33,7 @@ def make_sampler(spec: StudySpec, space: Space, others: Sequence[EnqueuedPoint] 
 
     `others` are those of other studies; None: not known yet.
 
-    Raises InvalidStudy if the sampler cannot search this space, or an enqueued point does not belong to it; with the
-    reason "NotImplemented" for a sampler that a later version will bring.
+    Raises InvalidStudy if the sampler cannot search this space, or an enqueued point does not belong to it.
     """
     sampler = _make(spec, space)
     points = (*enqueued(spec, space), *(others or ()))
@@ -79,10 +79,10 @@ def _learner(spec: StudySpec, setting: Setting) -> Sampler:
             return EvolutionSampler(setting)
         case SamplerType.REINFORCE:
             return ReinforceSampler(setting)
-        case other:
-            raise InvalidStudy(
-                "spec.sampler.type", f"{other.value} is not available in this version", reason="NotImplemented"
-            )
+        case SamplerType.NSGA2:
+            return Nsga2Sampler(setting)
+        case kind:
+            raise ValueError(f"{kind} does not learn")
 
 
 def _enqueues(spec: StudySpec) -> bool:
