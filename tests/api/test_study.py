@@ -186,6 +186,12 @@ def test_of_many_complaints_a_few_are_shown_and_the_rest_counted() -> None:
             None,
             id="a list ends by itself",
         ),
+        pytest.param(
+            "{sampler: {type: Grid}, repeats: {count: 3}, parameters: [{name: lr, type: Int, min: 1, max: 9}]}",
+            9,
+            27,
+            id="a grid, each point three times",
+        ),
     ],
 )
 def test_how_many_trials_a_study_makes(spec: str, grid_size: int | None, want: int | None) -> None:

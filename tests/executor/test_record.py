@@ -21,9 +21,12 @@ from rung.api.facts import (
     TrialState,
     Verdict,
 )
+from rung.api.status import Best
+from rung.brain import StudyState, StudyVerdict, Trials
 from rung.executor.body import Sight
 from rung.executor.fold import folded, summaries
-from rung.executor.record import CURVE_POINTS, facts_of, thinned, trial_of
+from rung.executor.record import CURVE_POINTS, facts_of, spec_of, thinned, trial_of
+from rung.executor.status import study_status
 from tests.brain.world import a_plan
 
 PLAN = a_plan(scheduler={"type": "ASHA", "resource": {"metric": "epoch", "min": 1, "max": 81}})
@@ -145,3 +148,28 @@ def test_what_a_sight_makes_of_a_trial(
     after = folded(PLAN, facts, sight, NOW)
     assert (after.state, after.attempt) == (state, attempt)
     assert (after.live.end if after.live else None) == end
+
+
+def test_the_best_of_a_study_with_repeats_says_how_sure_it_is() -> None:
+    plan = a_plan(objectives=[{"metric": "loss", "direction": "Maximize"}], repeats={"count": 2})
+    runs = [
+        TrialFacts(0, {"x": 0.5}, state=TrialState.SUCCEEDED, values={"loss": 1.0}, ended_at=NOW),
+        TrialFacts(
+            1, {"x": 0.5}, repeat=1, repeat_of=0, state=TrialState.SUCCEEDED, values={"loss": 2.0}, ended_at=NOW
+        ),
+    ]
+    verdict = StudyVerdict(StudyState.SUCCEEDED, "TrialsCompleted", "done")
+
+    def best(count: int) -> Best | None:
+        known = Trials(plan, runs[:count])
+        return study_status(plan, known, verdict, None, NOW, created=count, frozen_hash="").best
+
+    one, two = best(1), best(2)
+    assert one is not None
+    assert two is not None
+    assert (one.trial, one.value, one.runs, one.confirmed, one.standard_errors) == ("s-0", "1", 1, False, {})
+    assert (two.trial, two.value, two.runs, two.confirmed) == ("s-0", "1.5", 2, True)
+    assert two.standard_errors == {"loss": "0.5"}
+    spec = spec_of(runs[1], plan)
+    assert (spec.repeat_of, spec.repeat) == (0, 1)
+    assert facts_of(trial_of(runs[1], plan, None, NOW), plan).repeat_of == 0

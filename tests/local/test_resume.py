@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,10 +22,11 @@ from tests.local.conftest import processes_of
 STUBBORN = "trap '' TERM; echo started; while :; do sleep 0.05; done"
 
 
-def slow_study(kind: str, **more: object) -> Study:
+def slow_study(kind: str, *, mode: str | None = None, **more: Any) -> Study:
     """Nine trials of about 0.2 s."""
     limits = {"trials": 9, "parallelism": 3}
-    return a_study(arguments=("--sleep=0.02",), sampler={"type": "Sobol"}, scheduler=scheduled(kind), limits=limits)
+    scheduler = scheduled(kind) if mode is None else scheduled(kind, mode=mode)
+    return a_study(arguments=("--sleep=0.02",), sampler={"type": "Sobol"}, scheduler=scheduler, limits=limits, **more)
 
 
 def shell_study(script: str, *, grace: int = 5) -> Study:
@@ -34,11 +36,18 @@ def shell_study(script: str, *, grace: int = 5) -> Study:
     return a_study(trial={"podTemplate": template}, limits={"trials": 1})
 
 
-@pytest.mark.parametrize("kind", ["None", "SuccessiveHalving"])
+@pytest.mark.parametrize(
+    "study",
+    [
+        pytest.param(slow_study("None"), id="None"),
+        pytest.param(slow_study("SuccessiveHalving"), id="SuccessiveHalving"),
+        pytest.param(slow_study("Hyperband", mode="Restart"), id="Hyperband, every rung a fresh run"),
+        pytest.param(slow_study("None", repeats={"count": 3}), id="every assignment three times"),
+    ],
+)
 @pytest.mark.parametrize("seed", range(2))
-def test_killed_again_and_again_the_study_ends_as_if_undisturbed(tmp_path: Path, kind: str, seed: int) -> None:
+def test_killed_again_and_again_the_study_ends_as_if_undisturbed(tmp_path: Path, study: Study, seed: int) -> None:
     moments = random.Random(seed)
-    study = slow_study(kind)
     for _ in range(3):
         with command(tmp_path, study) as run:
             run.read(moments.randint(1, 12))

@@ -81,6 +81,12 @@ def space_of(study: StudySpec) -> Space:
             id="Auto for four objectives",
         ),
         pytest.param(
+            [DEPTH], {"limits": {"trials": 23}, "repeats": {"count": 3}}, SobolSampler, id="Auto where repeats leave too few",
+        ),
+        pytest.param(
+            [DEPTH], {"limits": {"trials": 24}, "repeats": {"count": 3}}, GridSampler, id="Auto where all can be repeated",
+        ),
+        pytest.param(
             [DEPTH], {"parameterConstraints": ["depth < 4"], "limits": {"trials": 3}}, GridSampler,
             id="Auto counts feasible points only",
         ),

@@ -21,13 +21,14 @@ from tests.executor.contract import ReplayedCurves, a_study, scheduled
 
 
 @cache
-def looks(study_name: str = "replayed", *, trials: int = 9, parallelism: int = 3) -> list[Look]:
+def looks(study_name: str = "replayed", *, trials: int = 9, parallelism: int = 3, leaders: int = 1) -> list[Look]:
     """What a watcher is shown of a simulated run, round by round. The last look's trials are all finished."""
 
     async def run() -> list[Look]:
         limits = {"trials": trials, "parallelism": parallelism}
-        plan = Plan.of(a_study(study_name, scheduler=scheduled("ASHA"), limits=limits))
-        body, known, found = SimulatedBody(plan, ReplayedCurves()), Trials(plan), []
+        repeats = {} if leaders == 1 else {"repeats": {"count": leaders, "of": "Leaders"}}
+        plan = Plan.of(a_study(study_name, scheduler=scheduled("ASHA"), limits=limits, **repeats))
+        body, known, found = SimulatedBody(plan, ReplayedCurves(noise=leaders > 1)), Trials(plan), []
         sights: object = {}
         while sights is not None:
             outcome = await reconcile(plan, StudyRecord(started_at=0.0), known, sights, body, body.now)  # type: ignore[arg-type]
@@ -54,6 +55,19 @@ def plain(shown: list[Look], *, quiet: bool = False) -> list[str]:
     view.close()
     view.conclude()
     return out.getvalue().splitlines()
+
+
+def test_of_an_assignment_that_is_repeated_the_runs_behind_its_value_are_told() -> None:
+    shown = looks(trials=14, parallelism=1, leaders=3)
+    best = shown[-1].trials.incumbent
+    assert best is not None
+    assert best.runs == 3
+    assert best.errors[0] is not None
+    lines = plain(shown)
+    assert any(f"started (repeat 2 of trial {best.number}): x=" in line for line in lines)
+    assert any(f"(trial {best.number} is best so far)" in line for line in lines)
+    (said,) = [line for line in lines if line.startswith("best ")]
+    assert said.endswith(f" (mean of 3 runs, standard error {best.errors[0]:.2g})")
 
 
 def test_plain_lines_tell_each_event_once() -> None:

@@ -107,3 +107,10 @@ def resolved_trials(spec: StudySpec, grid_size: int | None) -> int | None:
     if spec.sampler.type is SamplerType.LIST:
         return None
     return DEFAULT_TRIALS
+
+
+def resolved_assignments(spec: StudySpec, grid_size: int | None) -> int | None:
+    """How many assignments that is, where each is run several times."""
+    trials = resolved_trials(spec, grid_size)
+    each = spec.repeats.count if spec.repeats is not None and spec.repeats.of is RepeatsOf.ALL else 1
+    return None if trials is None else trials // each

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from rung.api.base import ApiModel, JsonObject, problems, rule
 from rung.api.conditions import Condition
 from rung.api.errors import InvalidStudy
-from rung.api.limits import Aggregate, Limits, Repeats, RepeatsOf, resolved_trials
+from rung.api.limits import Aggregate, Limits, Repeats, RepeatsOf, resolved_assignments, resolved_trials
 from rung.api.metrics import Extract, FileFormat, FileSource, MetricSource, MetricsSpec
 from rung.api.names import API_VERSION, MAX_STUDY_NAME
 from rung.api.objectives import Direction, Objective, OutcomeConstraint, Reduce
@@ -86,6 +86,7 @@ __all__ = [
     "WarmStartStudy",
     "When",
     "parse_study",
+    "resolved_assignments",
     "resolved_trials",
 ]
 

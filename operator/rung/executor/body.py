@@ -27,10 +27,12 @@ class Sight:
     missing: str = ""  # what was looked for and what was seen, while an objective's metric is not there
 
 
-def keeps_attempt(plan: Plan, facts: TrialFacts, attempt: int) -> bool:
-    """`trial.keepJobs` wants what an ended attempt has left, its log above all, to stay."""
+def keeps_attempt(plan: Plan, facts: TrialFacts, attempt: int, *, completed: bool = False) -> bool:
+    """`trial.keepJobs` wants what an ended attempt has left, its log above all, to stay. `completed`: it ended well, at a
+    rung that was a run of its own; any other attempt that another one followed has failed.
+    """
     keep = plan.spec.trial.keep_jobs
-    failed = facts.state in {TrialState.FAILED, TrialState.INFEASIBLE} or attempt < facts.attempt
+    failed = facts.state in {TrialState.FAILED, TrialState.INFEASIBLE} or (attempt < facts.attempt and not completed)
     return keep is KeepJobs.ALL or (keep is KeepJobs.FAILED and failed)
 
 

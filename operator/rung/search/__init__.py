@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rung.api.errors import InvalidStudy
 from rung.api.sampler import CmaesOptions
-from rung.api.study import Direction, Objective, SamplerType, StudySpec, Use, resolved_trials
+from rung.api.study import Direction, Objective, SamplerType, StudySpec, Use, resolved_assignments
 from rung.search.auto import auto
 from rung.search.cmaes import CmaesSampler
 from rung.search.enqueued import EnqueuedPoint, WithEnqueued, enqueued
@@ -55,7 +55,7 @@ def _make(spec: StudySpec, space: Space) -> Sampler:
         case SamplerType.SOBOL:
             return SobolSampler()
         case SamplerType.LATIN_HYPERCUBE:
-            return LatinHypercubeSampler(resolved_trials(spec, space.grid_size()))
+            return LatinHypercubeSampler(resolved_assignments(spec, space.grid_size()))
         case SamplerType.LIST:
             return ListSampler()
         case _:
@@ -98,7 +98,7 @@ def setting_of(spec: StudySpec, space: Space) -> Setting:
         objectives=len(spec.objectives),
         references=tuple(_reference(objective) for objective in spec.objectives),
         constraints=len(spec.constraints),
-        trials=resolved_trials(spec, None),
+        trials=resolved_assignments(spec, None),
         parallelism=spec.limits.parallelism,
         target=None if resource is None else resource.max,
         startup=spec.sampler.startup_trials,

@@ -45,7 +45,7 @@ class Setting:
     objectives: int = 1
     references: tuple[float | None, ...] = (None,)  # for the hypervolume, smaller is better; None: to be found out
     constraints: int = 0
-    trials: int | None = None  # limits.trials; None: nobody knows how many there will be
+    trials: int | None = None  # assignments that limits.trials allows; None: nobody knows how many there will be
     parallelism: int = 1
     target: float | None = None  # the last step of a whole run; None: the study has no resource
     startup: int | None = None  # sampler.startupTrials; None: the sampler's own rule

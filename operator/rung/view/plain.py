@@ -46,14 +46,11 @@ class PlainView:
         for kind, text in told:
             more = ""
             if kind in ENDS:
-                if (
-                    best is not None
-                    and best.complete
-                    and best.number != self._best
-                    and text.startswith(f"trial {best.number} ")
-                ):
-                    more += " (best so far)"
-                    self._best = best.number
+                if best is not None and best.complete and best.number != self._best:
+                    own = text.startswith(f"trial {best.number} ")
+                    if own or best.runs > 1:  # one of its repeats has made it so
+                        more += " (best so far)" if own else f" (trial {best.number} is best so far)"
+                        self._best = best.number
                 more += f" · {done}/{planned}" if planned is not None else f" · {done}"
             self._write(f"[{wording.time(look.now - self._started_at):>7}] {text}{more}")
 

@@ -53,7 +53,7 @@ def progress(plan: Plan, trials: Trials) -> tuple[int, int | None]:
     if plan.trial_limit is not None:
         return done, plan.trial_limit
     size = plan.space.grid_size() if plan.spec.sampler.type.value == "Grid" else None
-    return done, size
+    return done, None if size is None else size * (plan.runs_each if plan.repeats_all else 1)
 
 
 def counts(trials: Trials) -> str:
