@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rung.api.errors import InvalidStudy
-from rung.api.facts import AttemptEnd, TrialFacts, TrialState
+from rung.api.facts import TrialFacts, TrialState
 from rung.api.names import STUDY_LABEL
 from rung.api.study import Study, StudyKey, StudyStatus, parse_study
 from rung.brain import Decisions, Plan, StudyRecord, Trials, decide
@@ -258,9 +258,7 @@ class StudyController:
                 continue
             seen = attempt_of(job, listed.pods.get((number, attempt)), body.now())
             live = seen is not None and seen.live
-            completed = seen is not None and seen.end is AttemptEnd.COMPLETED
-            kept = keeps_attempt(plan, trials[number], attempt, completed=completed)
-            if _over(trials[number], attempt) and (live or not kept):
+            if _over(trials[number], attempt) and (live or not keeps_attempt(plan, trials[number], attempt)):
                 gone.append(name)
         return await side_by_side([body.delete_job(name) for name in gone])
 

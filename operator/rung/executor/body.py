@@ -27,12 +27,11 @@ class Sight:
     missing: str = ""  # what was looked for and what was seen, while an objective's metric is not there
 
 
-def keeps_attempt(plan: Plan, facts: TrialFacts, attempt: int, *, completed: bool = False) -> bool:
-    """`trial.keepJobs` wants what an ended attempt has left, its log above all, to stay. `completed`: it ended well, at a
-    rung that was a run of its own; any other attempt that another one followed has failed.
-    """
+def keeps_attempt(plan: Plan, facts: TrialFacts, attempt: int) -> bool:
+    """`trial.keepJobs` wants what an ended attempt has left, its log above all, to stay."""
     keep = plan.spec.trial.keep_jobs
-    failed = facts.state in {TrialState.FAILED, TrialState.INFEASIBLE} or (attempt < facts.attempt and not completed)
+    replaced = attempt < facts.attempt and not (plan.rung_by_rung and facts.crashes == facts.disruptions == 0)
+    failed = facts.state in {TrialState.FAILED, TrialState.INFEASIBLE} or replaced
     return keep is KeepJobs.ALL or (keep is KeepJobs.FAILED and failed)
 
 
