@@ -16,8 +16,8 @@ from rung.api.errors import InvalidStudy
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, MetricSummary, Observation, TrialFacts, TrialState
 from rung.api.study import MetricSource, StudyStatus, parse_study
 from rung.brain import StudyVerdict
-from rung.brain.decide import MAX_DISRUPTIONS, after_end
 from rung.brain.decisions import Conclude, Retry
+from rung.brain.endings import MAX_DISRUPTIONS, after_end
 from rung.controller import obstacles
 from rung.controller.acceptance import check
 from rung.executor.body import Sight

@@ -9,8 +9,8 @@ import pytest
 
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, MetricSummary, Observation, TrialFacts, TrialState
 from rung.brain import StudyRecord, StudyState, Trials, applied
-from rung.brain.decide import MAX_DISRUPTIONS, after_end
 from rung.brain.decisions import Conclude, Retry
+from rung.brain.endings import MAX_DISRUPTIONS, after_end
 from rung.executor.body import Sight
 from rung.executor.fold import folded
 
