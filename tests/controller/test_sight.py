@@ -85,6 +85,73 @@ def test_what_is_seen_of_an_attempt(
     assert words in attempt.message
 
 
+def a_served_pod(server: dict[str, Any], bench: int) -> dict[str, Any]:
+    """A server as a native sidecar beside the program whose end is the trial's, as in an inference benchmark."""
+    pod = a_pod("Failed" if bench else "Succeeded", terminated(bench))
+    pod["status"]["initContainerStatuses"] = [{"name": "server", **server}]
+    return pod
+
+
+OOM = terminated(137, "OOMKilled")
+
+
+@pytest.mark.parametrize(
+    ("pod", "end", "code", "words"),
+    [
+        pytest.param(
+            a_served_pod({"state": OOM}, 1), AttemptEnd.OUT_OF_MEMORY, 1, "container server", id="it was out of memory"
+        ),
+        pytest.param(
+            a_served_pod({"state": {"running": {}}, "lastState": OOM}, 1),
+            AttemptEnd.OUT_OF_MEMORY,
+            1,
+            "container server",
+            id="it was, and runs again",
+        ),
+        pytest.param(
+            a_served_pod({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": OOM}, 1),
+            AttemptEnd.OUT_OF_MEMORY,
+            1,
+            "container server",
+            id="it was, again and again",
+        ),
+        pytest.param(
+            a_served_pod({"state": terminated(143)}, 65),
+            AttemptEnd.CRASHED,
+            65,
+            "65",
+            id="ended when the other was through",
+        ),
+        pytest.param(
+            a_served_pod({"state": terminated(137)}, 0),
+            AttemptEnd.COMPLETED,
+            0,
+            "exit code 0",
+            id="killed after a success",
+        ),
+    ],
+)
+def test_the_end_of_a_sidecar(pod: dict[str, Any], end: AttemptEnd, code: int, words: str) -> None:
+    attempt = attempt_of(a_job(), pod, NOW)
+    assert attempt is not None
+    assert (attempt.end, attempt.exit_code) == (end, code)
+    assert words in attempt.message
+
+
+def test_an_init_container_that_failed_is_the_one_to_name() -> None:
+    pod = a_pod("Failed", {"waiting": {"reason": "PodInitializing"}})
+    pod["status"]["initContainerStatuses"] = [{"name": "data", "state": terminated(3)}]
+    attempt = attempt_of(a_job(), pod, NOW)
+    assert attempt is not None
+    assert (attempt.end, attempt.exit_code) == (AttemptEnd.CRASHED, 3)
+
+
+def test_the_images_digest_is_kept() -> None:
+    attempt = attempt_of(a_job(), a_pod("Running", {"running": {"startedAt": at(-9)}}), NOW)
+    assert attempt is not None
+    assert attempt.image_id == "sha256:1"
+
+
 def test_the_main_container_gives_the_times_and_an_ended_one_the_slot() -> None:
     pod = a_pod("Running", {"running": {"startedAt": at(-9)}})
     pod["status"]["containerStatuses"].insert(0, {"name": "sidecar", "state": {"running": {"startedAt": at(-30)}}})

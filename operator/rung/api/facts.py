@@ -113,11 +113,11 @@ class MetricSummary:
         return MetricSummary(value, value, value, value, 1, step)
 
     def then(self, step: float, value: float) -> MetricSummary:
-        """With one more value. A non-finite one becomes `last` and leaves the other figures alone."""
+        """With one more value. A non-finite one becomes `last` and leaves the other figures alone, once there are any."""
+        if not self.count or not math.isfinite(self.min):
+            return MetricSummary.of(step, value)
         if not math.isfinite(value):
             return MetricSummary(value, self.min, self.max, self.sum, self.count, step)
-        if not self.count or not math.isfinite(self.min):
-            return MetricSummary(value, value, value, value, 1, step)
         return MetricSummary(value, min(self.min, value), max(self.max, value), self.sum + value, self.count + 1, step)
 
 

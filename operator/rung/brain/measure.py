@@ -21,24 +21,27 @@ from rung.space.tokens import KEYWORDS
 
 TRIAL_SECONDS = "trial_seconds"
 TRIAL_GPU_SECONDS = "trial_gpu_seconds"
+_NAME = re.compile(r"(?<![\w.\"'])[A-Za-z_]\w*+(?:(?:/(?=[A-Za-z_])|[@.])\w++(?!\s*\())*+")
 BUILT_IN = frozenset({TRIAL_SECONDS, TRIAL_GPU_SECONDS})
 """Metrics that the ledger knows by itself; usable wherever a reported one is."""
 
 
 def reduced(curve: Sequence[Observation], metric: str, how: Reduce, *, upto: float = math.inf) -> float | None:
-    """The metric over the observations with step ≤ `upto`; None where it was never reported."""
+    """The metric over the observations with step ≤ `upto`; None where it was never reported.
+
+    As in a `MetricSummary`, a value that is not finite counts as the last one only, or where there is no other.
+    """
     values = [o.values[metric] for o in curve if o.step <= upto and metric in o.values]
     if not values:
         return None
-    match how:
-        case Reduce.LAST:
-            return values[-1]
-        case Reduce.MIN:
-            return min(values)
-        case Reduce.MAX:
-            return max(values)
-        case Reduce.MEAN:
-            return math.fsum(values) / len(values)
+    numbers = [value for value in values if math.isfinite(value)]
+    if how is Reduce.LAST or not numbers:
+        return values[-1]
+    if how is Reduce.MIN:
+        return min(numbers)
+    if how is Reduce.MAX:
+        return max(numbers)
+    return math.fsum(numbers) / len(numbers)
 
 
 def summarised(summary: MetricSummary | None, how: Reduce) -> float | None:
@@ -121,9 +124,12 @@ class Goal:
         return value if self.minimize else -value
 
     def averaged(self, facts: TrialFacts, *, upto: float) -> tuple[float, float] | None:
-        """(mean, best) of the figure over the steps up to `upto`; a computed figure is its own mean and best."""
-        if self.figure.expression is not None:
-            value = self.figure.of(facts, upto=upto)
+        """(mean, best) of the figure over the steps up to `upto`; a computed figure is its own mean and best.
+
+        A figure that is not finite there has no mean: the trial has diverged.
+        """
+        value = self.figure.of(facts, upto=upto)
+        if value is None or self.figure.expression is not None or not math.isfinite(value):
             return None if value is None else (value, value)
         mean = reduced(facts.curve, self.figure.name, Reduce.MEAN, upto=upto)
         best = reduced(facts.curve, self.figure.name, Reduce.MIN if self.minimize else Reduce.MAX, upto=upto)
@@ -244,6 +250,7 @@ def compile_measure(spec: StudySpec, known: Sequence[str] = ()) -> Measure:
     Raises InvalidStudy naming the field for an expression that does not parse. `known` adds names that expressions may use.
     """
     recorded = tuple(spec.metrics.record)
+    known = (*known, *(e.metric for e in spec.metrics.extract), *(c.metric for c in spec.constraints))
     last_attempt = spec.scheduler.mode is Mode.RESTART
     goals = tuple(
         _goal(i, objective, (*recorded, *known), last_attempt=last_attempt)
@@ -280,5 +287,9 @@ def _goal(index: int, objective: Objective, names: Sequence[str], *, last_attemp
 
 
 def _words(text: str) -> set[str]:
-    """Every word of an expression that may name a metric: what a program reports is not known before it runs."""
-    return set(re.findall(r"(?<![\w.\"'])[A-Za-z_]\w*", text)) - FUNCTIONS.keys() - KEYWORDS - {"coalesce"}
+    """Everything in an expression that may name a metric: what a program reports is not known before it runs.
+
+    `eval/loss`, `recall@10` and `mAP@0.5` are names, as tokens are the longest that fit: a division has blanks around its
+    sign. Names with other signs have to stand in metrics.record or metrics.extract.
+    """
+    return set(_NAME.findall(text)) - FUNCTIONS.keys() - KEYWORDS - {"coalesce"}

@@ -126,10 +126,11 @@ def _end_of(pod: Raw, terminated: Raw) -> tuple[AttemptEnd, int | None, str]:
         return AttemptEnd.TIMED_OUT, code, status.get("message") or "ran longer than its activeDeadlineSeconds"
     if reason in {"Evicted", "NodeLost", "Shutdown", "NodeShutdown", "Terminated", "Preempting"}:
         return AttemptEnd.DISRUPTED, code, f"{reason}: {status.get('message') or 'the node ended it'}"
-    failing = _failing_container(pod) or terminated
+    failing = _failing_container(pod, terminated)
     code = failing.get("exitCode", code)
-    if failing.get("reason") == "OOMKilled":
-        return AttemptEnd.OUT_OF_MEMORY, code, "out of memory: OOMKilled by the kernel"
+    starved = _out_of_memory(pod)
+    if starved:
+        return AttemptEnd.OUT_OF_MEMORY, code, f"out of memory: container {starved} was OOMKilled by the kernel"
     if code == BAD_CONFIGURATION_EXIT:
         return AttemptEnd.BAD_CONFIGURATION, code, "exit code 78: the program says that its configuration is bad"
     if code == SIGTERM_EXIT or pod["metadata"].get("deletionTimestamp"):
@@ -141,15 +142,30 @@ def _end_of(pod: Raw, terminated: Raw) -> tuple[AttemptEnd, int | None, str]:
     return AttemptEnd.CRASHED, code, said
 
 
-def _failing_container(pod: Raw) -> Raw | None:
-    """The first container that ended badly, init containers included."""
+def _failing_container(pod: Raw, main: Raw) -> Raw:
+    """The end of the main container where that went badly, else of the first one that did, init containers first.
+
+    A sidecar is ended by the kubelet when the main container is through: its exit code says nothing of the trial.
+    """
+    if main.get("exitCode"):
+        return main
+    ends = ((status.get("state") or {}).get("terminated") or {} for status in _containers(pod))
+    return next((end for end in ends if end.get("exitCode")), main)
+
+
+def _out_of_memory(pod: Raw) -> str:
+    """The name of a container that the kernel ended for its memory, also a sidecar that was started again since."""
+    for status in _containers(pod):
+        for state in (status.get("state") or {}, status.get("lastState") or {}):
+            if (state.get("terminated") or {}).get("reason") == "OOMKilled":
+                return str(status.get("name") or "unknown")
+    return ""
+
+
+def _containers(pod: Raw) -> list[Raw]:
+    """The statuses of all containers, init containers (which sidecars are, too) first."""
     status: Raw = pod.get("status") or {}
-    statuses: list[Raw] = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    for container in statuses:
-        terminated = (container.get("state") or {}).get("terminated")
-        if terminated and terminated.get("exitCode"):
-            return terminated  # type: ignore[no-any-return]
-    return None
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
 def _why_queued(pod: Raw, container: Raw) -> str:

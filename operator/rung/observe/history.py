@@ -19,9 +19,7 @@ from typing import Final
 
 from rung.api.facts import MetricSummary, Observation
 
-KEEP: Final = (
-    4000  # a Trial's curve holds 64; a hundred times that leaves every rung's neighbourhood intact (about 1 MB)
-)
+KEEP: Final = 1000  # sixteen times what a Trial's curve holds; some 0.4 MB, and there may be a thousand trials
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from rung.api.errors import RungError
 
 DEADLINE_SECONDS: Final = 2.0  # a reply takes milliseconds; an interpreter busy with a training step may take a second
 BODY_BYTES: Final = 1 << 20  # some ten thousand series
-CONNECTIONS: Final = 64
+CONNECTIONS: Final = 32  # each may hold a whole body; a thousand trials every 5 s keep two busy
 _HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "rung"}
 
 

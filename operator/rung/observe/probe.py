@@ -35,7 +35,7 @@ ReadLog = Callable[[Target, LogPosition], Awaitable[bytes]]
 Raises RungError, OSError or TimeoutError where it cannot be read.
 """
 
-SDK_BYTES: Final = 4 << 20  # a thousand reports, the SDK's page, of up to 4 KiB each
+SDK_BYTES: Final = 1 << 20  # the contract's bound for one reply; what does not fit follows in the next
 PAGES_A_VISIT: Final = 8  # an operator that starts anew catches up with 8,000 steps per interval
 CHUNKS_A_VISIT: Final = 4
 CHUNKS_AT_THE_END: Final = 32
@@ -68,7 +68,9 @@ class Probe:
         stamped_logs: bool = False,
         deadline: float = DEADLINE_SECONDS,
         keep: int = KEEP,
+        logs: asyncio.Semaphore | None = None,
     ) -> None:
+        """`logs`: how many logs may be read at once, where there are several probes."""
         spec = target.spec
         self.target = target
         self.source: MetricSource | None = None if spec.source is MetricSource.AUTO else spec.source
@@ -76,6 +78,7 @@ class Probe:
         self._read_log = read_log
         self._clock = clock
         self._deadline = deadline
+        self._logs = logs if logs is not None else asyncio.Semaphore(1)
         self._sightings = Sightings()
         self._history = History(keep)
         self._sdk = SdkReader(target.wanted, target.trial, target.key.attempt, self._sightings)
@@ -95,7 +98,7 @@ class Probe:
             case MetricSource.PROMETHEUS:
                 visit = await self._visit_prometheus()
             case MetricSource.LOG:
-                visit = await self._visit_log(CHUNKS_A_VISIT)
+                visit = await self._visit_log()
             case None:
                 visit = await self._find_source()
             case _:
@@ -115,8 +118,8 @@ class Probe:
         automatic = self.target.spec.source is MetricSource.AUTO
         if self.source is MetricSource.LOG or (automatic and incomplete):
             try:
-                async with asyncio.timeout(FINISH_SECONDS):
-                    log = await self._visit_log(CHUNKS_AT_THE_END, last=True)
+                async with self._logs, asyncio.timeout(FINISH_SECONDS):
+                    log = await self._read_log_on(CHUNKS_AT_THE_END, last=True)
                 if self.source is None and log.news:
                     self.source = MetricSource.LOG
             except TimeoutError:
@@ -153,7 +156,7 @@ class Probe:
         if self._clock() < self._log_due:
             return page
         self._log_due = self._clock() + self.target.interval
-        log = await self._visit_log(CHUNKS_A_VISIT)
+        log = await self._visit_log()
         if log.news:
             self.source = MetricSource.LOG
             self._sightings.problem(f"the log is read, because no port has the metric: {'; '.join(self._ports())}")
@@ -206,7 +209,11 @@ class Probe:
             self._looked[place] = error.reason
             return error
 
-    async def _visit_log(self, chunks: int, *, last: bool = False) -> Visit:
+    async def _visit_log(self) -> Visit:
+        async with self._logs:
+            return await self._read_log_on(CHUNKS_A_VISIT)
+
+    async def _read_log_on(self, chunks: int, *, last: bool = False) -> Visit:
         news, reports, size = False, self._log.reports, 0
         beside = self.source not in (MetricSource.LOG, None)  # another source has the word: the log only fills gaps
         enough = self._log.effort + (EFFORT_AT_THE_END if last else EFFORT_A_VISIT)

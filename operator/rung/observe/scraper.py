@@ -39,6 +39,7 @@ from rung.observe.probe import Probe, ReadLog
 from rung.observe.target import Seen, Target, TargetKey
 
 FIRST_SECONDS: Final = 0.2  # an interpreter needs about this to listen
+LOGS_AT_ONCE: Final = 12  # a chunk of 1 MiB is in memory for each
 TIMEOUTS_TOLERATED: Final = 2  # a long training step may hold the interpreter once or twice
 SLOWEST: Final = 6  # times the interval, for a target that always times out
 _SCRAPED: Final = frozenset({MetricSource.AUTO, MetricSource.HTTP, MetricSource.PROMETHEUS, MetricSource.LOG})
@@ -90,6 +91,7 @@ class Scraper:
         self._clock = clock
         self._pause = pause
         self._slots = asyncio.Semaphore(concurrency)
+        self._logs = asyncio.Semaphore(LOGS_AT_ONCE)
         self._deadline = deadline
         self._stamped_logs = stamped_logs
         self._watches: dict[TargetKey, _Watch] = {}
@@ -180,6 +182,7 @@ class Scraper:
             clock=self._clock,
             stamped_logs=self._stamped_logs,
             deadline=self._deadline,
+            logs=self._logs,
         )
         digest = hashlib.blake2b(str(target.key).encode(), digest_size=4).digest()
         return _Watch(probe, phase=int.from_bytes(digest) / 2**32)

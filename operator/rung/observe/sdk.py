@@ -23,11 +23,9 @@ from rung.observe.extract import CHECKPOINT_STEP, Sightings, StepCounter, Wanted
 
 PATH: Final = "/observations"
 PAGE_FULL: Final = 1000  # reports in one reply of rung_trial: a page of so many has a successor
-REPORTS: Final = 20_000  # more in one page than 4 MiB can honestly hold
+REPORTS: Final = 20_000  # more in one page than a MiB can honestly hold
 NAMES: Final = 256  # per report
-PARTS: Final = (
-    300_000  # of a page: 1,000 reports of 256 names; as Python objects some 20 MB, and not the 100 of 4 MiB of []
-)
+PARTS: Final = 300_000  # of a page; a MiB of [] would be 30 MB of Python objects
 
 
 class WrongSpeaker(BadObservation):
