@@ -9,7 +9,7 @@ from tests.cluster.studies import Running, shell, study
 from tests.speakers import is_of_the_curve, speakers, stopped_in_mid_run
 from tests.trial_image.test_contract_page import example
 
-STUDY_SECONDS = 150.0  # nine trials of five seconds, three at a time, beside three other studies
+STUDY_SECONDS = 180.0  # nine trials of fourteen seconds at most, three at a time, beside three other studies
 
 
 @pytest.fixture(scope="module")

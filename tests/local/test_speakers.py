@@ -11,9 +11,11 @@ from rung.api.study import parse_study
 from rung.brain import StudyState
 from rung.executor.record import trial_of
 from rung.local.run import Options, Ran, run_study
+from rung.observe import http, probe  # before the trials begin: an import would hold up all four studies
 from tests.local.conftest import Recorder, processes_of
 from tests.speakers import EPOCHS, TRIALS, Speaker, is_of_the_curve, speakers, stopped_in_mid_run
 
+IMPORTED = (http, probe)
 NAMES = ("stdout", "prometheus", "shell", "go")
 
 
