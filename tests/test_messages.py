@@ -21,14 +21,16 @@ from rung.brain.endings import MAX_DISRUPTIONS, after_end
 from rung.controller import obstacles
 from rung.controller.acceptance import check
 from rung.executor.body import Sight
+from rung.executor.sources import why_wait
 from rung.executor.status import not_permitted_status
 from rung.kube.errors import ClusterUnavailable, Forbidden
 from rung.observe.target import Seen, TargetKey, explain_missing
 from tests.brain.world import World, a_plan, a_study, loss
 
 PAGE = Path(__file__).parents[1] / "docs" / "messages.md"
-REFUSED, WAITS, NOTES, ENDED, TRIAL, AGAIN = (
+REFUSED, STARTS, WAITS, NOTES, ENDED, TRIAL, AGAIN = (
     "The Study is refused: `Accepted=False`",
+    "The study waits for another: `Accepted=Unknown`",
     "The study waits: condition `Running`",
     "The study waits: condition `Running`, note",
     "The study has ended",
@@ -226,6 +228,8 @@ PRODUCED: dict[Row, Callable[[], str]] = {
         trial={**TEMPLATE, "checkpoint": {"persistentVolumeClaim": "runs"}},
     ),
     (REFUSED, "Frozen"): frozen,
+    (STARTS, "WaitingForStudy"): lambda: "|".join(why_wait("round-1", parse_study(a_study())) or ()),
+    (STARTS, "StudyNotFound"): lambda: "|".join(why_wait("round-1", None) or ()),
     (WAITS, "TrialsRunning"): lambda: of_study(limits=ONE),
     (WAITS, "SuspendedBySpec"): lambda: of_study(suspend=True),
     (WAITS, "NotPermitted"): not_permitted,

@@ -145,6 +145,30 @@ def test_simulate_on_recorded_curves(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "no-such.csv" in capsys.readouterr().err
 
 
+def test_a_study_that_starts_from_another_is_run_and_simulated_behind_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, state = write(tmp_path, GOOD), str(tmp_path / "state")
+    start = "  sampler: {type: List}\n  warmStart: {studies: [{name: good, use: Enqueue, top: 2}]}\n"
+    text = GOOD.replace("{name: good}", "{name: last}").replace("  limits", start + "  limits")
+    last = write(tmp_path, text, "last.yaml")
+    assert main(["simulate", last, "--state", state]) == 2
+    assert "study good is not in" in capsys.readouterr().err
+    assert main(["simulate", last, "--after", first, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trials"] == 2
+    assert main(["run", first, "--state", state, "--quiet"]) == 0
+    assert main(["run", last, "--state", state, "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["simulate", last, "--state", state, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    best = json.loads((tmp_path / "state" / "good" / "study.json").read_text())["status"]["best"]
+    assert found["trials"] == 2
+    assert best["parameters"]["x"] in {
+        json.loads(path.read_text())["spec"]["parameters"]["x"]
+        for path in (tmp_path / "state" / "last" / "trials").iterdir()
+    }
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert "rung.dev/v1alpha1" in capsys.readouterr().out

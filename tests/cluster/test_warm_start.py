@@ -71,6 +71,16 @@ def test_applied_before_the_study_that_it_starts_from_it_waits_for_its_end(api: 
     assert len(last.trials()) == 2
 
 
+@pytest.mark.usefixtures("operator")
+def test_studies_that_wait_for_each_other_are_told_so(api: Api, namespace: str) -> None:
+    def of(name: str, other: str) -> Document:
+        return study(name, toy(epochs=1), warmStart={"studies": [{"name": other}]}, limits={"trials": 1})
+
+    last = [Running.apply(api, namespace, of(name, other)) for name, other in (("a", "b"), ("b", "c"), ("c", "a"))][-1]
+    refused = last.wait("Accepted", "False", reason="InvalidSpec")
+    assert "study a waits for this one in turn" in refused["message"]
+
+
 def test_killed_again_and_again_it_decides_as_if_undisturbed(cluster: Cluster, api: Api, namespace: str) -> None:
     other = a_study("round-1", limits={"trials": 6, "parallelism": 1})
     start = {"studies": [{"name": "round-1", "use": "Model"}]}

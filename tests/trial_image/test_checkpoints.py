@@ -142,3 +142,23 @@ def test_a_checkpoint_without_a_place_for_it_says_what_to_look_at() -> None:
     got = ended(python(SAVING.format(steps="[1]", content="x")), HOME=os.devnull)
     assert got.code == 1
     assert "RUNG_CHECKPOINT_DIR is not set: look at trial.checkpoint_dir" in got.stderr
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param("t.checkpoint(3).__enter__()", id="writing"),
+        pytest.param("t.resume()", id="resuming"),
+    ],
+)
+def test_a_uri_is_no_folder_and_is_said_to_be_none(tmp_path: Path, program: str) -> None:
+    env = {"RUNG_CHECKPOINT_DIR": "s3://runs/digits-7", "RUNG_RESUME_FROM": "s3://runs/digits-7/step-3"}
+    lines = f"import os, rung_trial\nos.chdir({str(tmp_path)!r})\nwith rung_trial.start() as t: {program}"
+    got = ended(python(lines), **env)
+    assert got.code != 0
+    assert "is a URI: read and write it with its own client" in got.stderr
+    assert names(tmp_path) == []
+
+
+def test_at_a_uri_without_a_resume_point_a_trial_begins_at_the_beginning() -> None:
+    assert resumed(RUNG_CHECKPOINT_DIR="s3://runs/digits-7") == "None"

@@ -22,7 +22,7 @@ def checkpoint(trial: Trial, step: int) -> Iterator[Path]:
     """`with` yields the folder to write into; leaving the block makes it a checkpoint, an exception throws it away."""
     if not trial.checkpoint_dir:
         raise FileNotFoundError("RUNG_CHECKPOINT_DIR is not set: look at trial.checkpoint_dir before a checkpoint")
-    directory = Path(trial.checkpoint_dir)
+    directory = _folder(trial.checkpoint_dir)
     path, unfinished = directory / f"step-{step:d}", directory / f".unfinished-step-{step:d}"
     for leftover in directory.glob(".unfinished-*"):
         shutil.rmtree(leftover)
@@ -44,10 +44,19 @@ def checkpoint(trial: Trial, step: int) -> Iterator[Path]:
 
 def resumed(named: str, directory: str) -> tuple[int, Path] | None:
     """Step and path of the checkpoint that is named, else of the latest in the directory, if there is one."""
-    found = _complete([Path(named)] if named else Path(directory).glob("*"))
+    if not named and "://" in directory:
+        return None  # nobody can list it: whoever knows of a checkpoint there names it
+    found = _complete([_folder(named)] if named else Path(directory).glob("*"))
     if named and not found:
         raise FileNotFoundError(f"RUNG_RESUME_FROM must name an existing checkpoint step-<n>, got {named}")
     return found[-1] if found else None
+
+
+def _folder(where: str) -> Path:
+    """Raises ValueError for a URI: a folder of that name would be lost with the pod."""
+    if "://" in where:
+        raise ValueError(f"{where} is a URI: read and write it with its own client, then report checkpoint_step=<step>")
+    return Path(where)
 
 
 def _complete(paths: Iterable[Path]) -> list[tuple[int, Path]]:

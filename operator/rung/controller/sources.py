@@ -48,6 +48,9 @@ class Sources:
                 continue
             wait = why_wait(name, other)
             if wait is not None:
+                if other is not None and await self._leads_back(study, other):
+                    what = f"study {name} waits for this one in turn, so neither could start; take one of them out"
+                    raise InvalidStudy("spec.warmStart.studies", what)
                 memory.state = WAITING
                 await self.statuses.wait(study, *wait)
                 return study, None
@@ -71,6 +74,21 @@ class Sources:
             return None if document is None else parse_study(document)
         except InvalidStudy as error:
             raise InvalidStudy("spec.warmStart.studies", f"study {name} cannot be read: {error}") from error
+
+    async def _leads_back(self, study: Study, other: Study) -> bool:
+        """Whether the other one waits for this one, itself or through others."""
+        seen, ahead = {other.key.name}, [other]
+        while ahead:
+            at = ahead.pop()
+            begun = {mark.name for mark in at.status.warm_start} if at.status is not None else set()
+            for entry in () if at.spec.warm_start is None else at.spec.warm_start.studies:
+                if entry.name == study.key.name and entry.name not in begun:
+                    return True
+                if entry.name not in seen | begun:
+                    seen.add(entry.name)
+                    following = await self._other(study, entry.name)
+                    ahead += [following] if following is not None else []
+        return False
 
     async def _past(self, mark: StartedFrom, other: Study | None) -> Past:
         """What is there of a study that was taken from. A namesake is another study."""
