@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -24,12 +24,30 @@ class Source:
     trial: dict[str, Any]
     value: float
     step: int = 3
+    extract: list[dict[str, Any]] = field(default_factory=list)
 
 
 def at_x(x: float) -> float:
     """Where trainers.plain_* end after 3 epochs."""
     return (x - 0.3) ** 2 + 1 / 3
 
+
+HISTOGRAM = """
+import http.server, os
+PAGE = b'epoch 3\\nlatency_seconds_bucket{le="1"} 1\\nlatency_seconds_bucket{le="2"} 3\\nlatency_seconds_bucket{le="+Inf"} 4\\n'
+asked = 0
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        global asked
+        asked += self.path == "/metrics"
+        self.send_response(200 if self.path == "/metrics" else 404)
+        self.end_headers()
+        self.wfile.write(PAGE if self.path == "/metrics" else b"")
+address = os.environ.get("RUNG_METRICS_HOST", ""), int(os.environ["RUNG_METRICS_PORT"])
+server = http.server.HTTPServer(address, Handler)
+while asked < 2:
+    server.handle_request()
+"""
 
 SOURCES = (
     Source("Log", template(["python", "-m", "trainers.plain_stdout"], ["--x=0.2", "--epochs=3"]), at_x(0.2)),
@@ -57,6 +75,18 @@ SOURCES = (
         program(f"import os; open(os.environ['RUNG_TERMINATION_LOG'], 'w').write({json.dumps(LAST_WORD)!r})"),
         0.25,
     ),
+    Source(
+        "Log",
+        shell("echo val_loss=9; echo '[3/3]  valid_1 loss : 0.0625 (best)'"),
+        0.0625,
+        extract=[{"metric": "val_loss", "line": "[<step>/<*>] valid_1 loss : <value>"}],
+    ),
+    Source(
+        "Prometheus",
+        program(HISTOGRAM),
+        1.5,
+        extract=[{"metric": "val_loss", "key": "latency_seconds", "quantile": "0.5"}],
+    ),
 )
 CASES = [
     pytest.param(source, chosen, id=f"{source.name} ({i}), {'Auto' if chosen == 'Auto' else 'chosen'}")
@@ -75,7 +105,7 @@ def running(api: Api, operator: object, module_namespace: str) -> dict[tuple[int
                 f"source-{i}-{chosen.lower()}",
                 {**source.trial, "retries": 0},
                 objectives=[{"metric": "val_loss", "direction": "Minimize"}],
-                metrics={"source": chosen, "intervalSeconds": 1},
+                metrics={"source": chosen, "intervalSeconds": 1, "extract": source.extract},
                 scheduler={"type": "None", "resource": {"metric": "epoch", "min": 1, "max": 3}},
                 limits={"trials": 1, "parallelism": 1},
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -95,6 +96,47 @@ async def test_a_program_that_only_serves_its_metrics_is_asked(state_directory: 
     facts = only(result)
     assert facts.state is TrialState.SUCCEEDED, facts.message
     assert "val_loss" in facts.values
+
+
+async def test_outputs_are_bounded(state_directory: Path) -> None:
+    outputs = {f"n{i}": "x" * 300 for i in range(12)}
+    line = json.dumps({"epoch": 3, "loss": 0.25, "outputs": outputs})
+    facts = only(await ran(state_directory, shell(f"echo '{line}'")))
+    assert facts.state is TrialState.SUCCEEDED, facts.message
+    assert list(facts.outputs) == [f"n{i}" for i in range(8)]
+    assert {len(text) for text in facts.outputs.values()} == {256}
+
+
+@pytest.mark.parametrize("metric", ["recall@10", "mAP@0.5", "valid_1 auc", "valid_1's auc", "eval/loss", "iou[0]"])
+async def test_metrics_of_odd_names(state_directory: Path, metric: str) -> None:
+    script = 'echo "epoch=3"; echo "' + f'{metric}: 0.25"'
+    objectives = [{"metric": metric, "direction": "Minimize", "goal": "0.3"}]
+    facts = only(await ran(state_directory, shell(script), objectives=objectives))
+    assert facts.state is TrialState.SUCCEEDED, facts.message
+    assert facts.values == {metric: 0.25}
+
+
+async def test_the_time_of_a_trial_needs_no_report(state_directory: Path) -> None:
+    facts = only(
+        await ran(
+            state_directory,
+            shell("sleep 0.3"),
+            objectives=[{"metric": "trial_seconds", "direction": "Minimize"}],
+            constraints=[{"metric": "trial_gpu_seconds", "max": 1}],
+            scheduler={"type": "None"},
+        )
+    )
+    assert facts.state is TrialState.SUCCEEDED, facts.message
+    assert 0.3 <= facts.values["trial_seconds"] < 60
+    assert facts.values["trial_gpu_seconds"] == 0
+
+
+async def test_a_loss_that_is_not_finite_is_infeasible_and_no_failure(state_directory: Path) -> None:
+    result = await ran(
+        state_directory, shell("echo epoch=3 loss=nan"), limits={"trials": 3, "parallelism": 1, "failedTrials": 0}
+    )
+    assert [facts.state for facts in result.trials] == [TrialState.INFEASIBLE] * 3
+    assert result.verdict.reason == "NoResult"
 
 
 async def test_a_missing_metric_says_where_it_was_looked_for_and_what_was_there(state_directory: Path) -> None:

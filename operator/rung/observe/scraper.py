@@ -1,6 +1,6 @@
 """One scheduler for all running trials: who is read next, how many at once, and who hears of it.
 
-A heap of due times feeds at most `concurrency` visits at any moment; each visit has its own deadlines
+A heap of due times feeds at most `concurrency` visits of ports and `LOGS_AT_ONCE` of logs at any moment; each visit has its own deadlines
 (`rung.observe.probe`), so a target that hangs, lies or streams for ever costs one slot for two seconds and touches
 nobody else. A target's visits stand on a grid of its interval, shifted by a hash of its key: a thousand trials that
 started together are not read together, and a restarted operator reads at the same phase. Right after the start, while
@@ -153,9 +153,7 @@ class Scraper:
                     _, _, watch = heapq.heappop(self._due)
                     if watch.gone:
                         continue
-                    await self._slots.acquire()
                     watch.task = group.create_task(self._visit(watch), name=f"scrape {watch.probe.target.key}")
-                    watch.task.add_done_callback(lambda _: self._slots.release())
                 self._wake.clear()
                 if not self._due or self._due[0][0] > self._clock():
                     await self._pause(self._wake, self._due[0][0] - self._clock() if self._due else None)
@@ -198,7 +196,10 @@ class Scraper:
             watch.task.cancel()
 
     async def _visit(self, watch: _Watch) -> None:
-        visit = await watch.probe.visit()
+        # Logs have their own bound, in the probe: who waits for one keeps nobody from a port.
+        only_its_log = watch.probe.source is MetricSource.LOG
+        async with contextlib.nullcontext() if only_its_log else self._slots:
+            visit = await watch.probe.visit()
         if visit.answered:
             watch.early = -1
         elif watch.early >= 0:
