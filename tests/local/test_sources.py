@@ -147,6 +147,13 @@ async def test_a_missing_metric_says_where_it_was_looked_for_and_what_was_there(
     assert "epoch=3 Loss=0.25" in facts.message
 
 
+async def test_a_line_that_never_came_is_named(state_directory: Path) -> None:
+    metrics = {"source": "Log", "extract": [{"metric": "loss", "line": "valid loss <value>"}]}
+    facts = only(await ran(state_directory, shell("echo epoch=3 loss=0.25"), metrics=metrics))
+    assert facts.reason == "MetricMissing"
+    assert "for loss, no line of the log was like 'valid loss <value>'" in facts.message
+
+
 async def test_a_trial_that_prints_a_hundred_megabytes_still_gets_its_last_line_read(state_directory: Path) -> None:
     flood = "head -c 100000000 /dev/zero | tr '\\0' 'x' | fold -w 1000; echo epoch=3 loss=1"
     script = f"if [ $RUNG_TRIAL_NUMBER = 0 ]; then {flood}; else echo epoch=3 loss=2; fi"

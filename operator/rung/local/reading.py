@@ -106,6 +106,7 @@ class Reading:
             message = self.termination.read_bytes()[-TERMINATION_BYTES:]
             if message:
                 self._take(parse_termination(message, self.source.wanted, self.sightings, step=self._step()))
+        self.sightings.unmatched(self.source.wanted, self.history.metrics)
         self._finished = True
         self._close()
         return True

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -187,6 +187,12 @@ class Sightings:
         self.problems[text] = None
         while len(self.problems) > PROBLEMS_KEPT:
             del self.problems[next(iter(self.problems))]
+
+    def unmatched(self, wanted: Wanted, reported: Collection[str]) -> None:
+        """The trial is over: which of the lines that its study describes never came."""
+        for metric, line in wanted.lines.items():
+            if metric in wanted.names and metric not in reported:
+                self.problem(f"for {metric}, no line of the log was like {line.text!r}")
 
     def output(self, outputs: object) -> None:
         """Facts that are no numbers (a model's URI): the first 8 names, 256 characters each; anything but text is left

@@ -124,6 +124,7 @@ class Probe:
                     self.source = MetricSource.LOG
             except TimeoutError:
                 self._sightings.problem(f"the log took more than {FINISH_SECONDS:g} s: its end is not read")
+        self._sightings.unmatched(wanted, self._history.metrics)
 
     def seen(self) -> Seen:
         """A snapshot."""

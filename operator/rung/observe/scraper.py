@@ -1,11 +1,11 @@
 """One scheduler for all running trials: who is read next, how many at once, and who hears of it.
 
-A heap of due times feeds at most `concurrency` visits of ports and `LOGS_AT_ONCE` of logs at any moment; each visit has its own deadlines
-(`rung.observe.probe`), so a target that hangs, lies or streams for ever costs one slot for two seconds and touches
-nobody else. A target's visits stand on a grid of its interval, shifted by a hash of its key: a thousand trials that
-started together are not read together, and a restarted operator reads at the same phase. Right after the start, while
-nobody answers yet, the visits come at 0.2, 0.4, 0.8 s … instead; a target that keeps timing out is read up to six times
-more seldom.
+A heap of due times feeds at most `concurrency` visits of ports and `LOGS_AT_ONCE` of logs at any moment; each visit
+has its own deadlines (`rung.observe.probe`), so a target that hangs, lies or streams for ever costs one slot for two
+seconds and touches nobody else. A target's visits stand on a grid of its interval, shifted by a hash of its key: a
+thousand trials that started together are not read together, and a restarted operator reads at the same phase. Right
+after the start, while nobody answers yet, the visits come at 0.2, 0.4, 0.8 s … instead; a target that keeps timing out
+is read up to six times more seldom.
 
 Every visit's task is owned by `run()`'s task group; when `run()` is cancelled they are too, and nothing is left behind.
 Time is an argument: `clock` tells it, `pause` waits for an event or a number of seconds.
