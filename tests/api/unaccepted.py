@@ -264,7 +264,7 @@ CASES: tuple[Case, ...] = (
     # --- what is to come
     *(
         later(f"scheduler {kind}", study(scheduler={"type": kind, "resource": EPOCHS}), "spec.scheduler.type")
-        for kind in ("HyperTune", "PASHA", "CurveExtrapolation")
+        for kind in ("CurveExtrapolation",)
     ),
     *(
         later(

@@ -35,6 +35,8 @@ EPOCHS = {"metric": "epoch", "max": 27}
         pytest.param({"type": "None", "resource": EPOCHS}, "NoScheduler", (), 27, id="none, but the length is known"),
         pytest.param({"type": "ASHA", "resource": EPOCHS}, "Asha", (1, 3, 9, 27), 27, id="ASHA: eta is 3 by default"),
         pytest.param({"type": "ASHA", "resource": EPOCHS, "eta": 9, "mode": "Stop"}, "Asha", (1, 9, 27), 27, id="eta"),
+        pytest.param({"type": "PASHA", "resource": EPOCHS}, "Pasha", (1, 3, 9, 27), 27, id="PASHA"),
+        pytest.param({"type": "HyperTune", "resource": EPOCHS}, "Asha", (1, 3, 9, 27), 27, id="HyperTune"),
         pytest.param(
             {"type": "Hyperband", "resource": {"metric": "epoch", "min": 3, "max": 9}},
             "Hyperband",

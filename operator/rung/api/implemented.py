@@ -24,6 +24,8 @@ SCHEDULERS = frozenset(
         SchedulerType.HYPERBAND,
         SchedulerType.ASHA,
         SchedulerType.MEDIAN_STOP,
+        SchedulerType.HYPER_TUNE,
+        SchedulerType.PASHA,
     }
 )
 MODES = (Mode.STOP, Mode.RESTART)

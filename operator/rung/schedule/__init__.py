@@ -8,6 +8,7 @@ from rung.schedule.asha import Asha
 from rung.schedule.hyperband import Hyperband
 from rung.schedule.median_stop import MIN_TRIALS, MedianStop
 from rung.schedule.none import NoScheduler
+from rung.schedule.pasha import Pasha
 from rung.schedule.protocol import (
     Entry,
     Judgement,
@@ -18,6 +19,7 @@ from rung.schedule.protocol import (
     Statistic,
     Verdict,
 )
+from rung.schedule.rungs import ladder
 from rung.schedule.successive_halving import SuccessiveHalving
 from rung.schedule.wording import Wording
 
@@ -29,6 +31,7 @@ __all__ = [
     "MedianStop",
     "Membership",
     "NoScheduler",
+    "Pasha",
     "Rung",
     "RungTable",
     "Scheduler",
@@ -79,8 +82,12 @@ def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Sch
             return Hyperband(low, high, eta, brackets=asked.brackets, wording=wording)
         case SchedulerType.ASHA:
             return Asha(low, high, eta, brackets=asked.brackets or 1, wording=wording)
+        case SchedulerType.HYPER_TUNE:
+            return Asha(low, high, eta, brackets=asked.brackets or len(ladder(low, high, eta)), wording=wording)
+        case SchedulerType.PASHA:
+            return Pasha(low, high, eta, wording=wording)
         case _:
-            message = f"{asked.type.value} is not implemented yet; use SuccessiveHalving, Hyperband, ASHA or MedianStop"
+            message = f"{asked.type.value} is not implemented yet; use ASHA, PASHA, HyperTune, Hyperband or MedianStop"
             raise InvalidStudy("spec.scheduler.type", message, reason="NotImplemented")
 
 

@@ -74,12 +74,16 @@ class Asha:
         if entry.rung == rungs[-1]:
             return Judgement(entry.number, entry.rung, Verdict.CONTINUE, self._wording.last(entry.rung, entry.value))
         seen = table.at(bracket, entry.rung).compare(entry)
-        keep = -(-seen.n // self._eta)
+        keep = self._places(table, entry, seen.n)
         if seen.rank <= keep:
             reason = self._wording.goes_on(entry.rung, entry.value, rank=seen.rank, keep=keep, of=seen.n)
             return Judgement(entry.number, entry.rung, Verdict.CONTINUE, reason)
         reason = self._wording.stopped(entry.rung, entry.value, seen.ranked(keep), keep=keep, of=seen.n)
         return Judgement(entry.number, entry.rung, Verdict.STOP, reason)
+
+    def _places(self, table: RungTable, entry: Entry, n: int) -> int:  # noqa: ARG002 - for those who count otherwise
+        """How many of n may go on."""
+        return -(-n // self._eta)
 
     def settle(self, table: RungTable, bracket: int, expected: Expected) -> list[Judgement]:  # noqa: ARG002
         """Nothing is ever open."""
