@@ -16,6 +16,8 @@ from tests.search.contract import LearnerContract
 from tests.search.problems import branching, mixed
 from tests.space.strategies import parameter
 
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+
 SQUARE = Space.of([parameter("x", "Double", min=0, max=1), parameter("y", "Double", min=0, max=1)])
 
 Outcome = tuple[tuple[float, ...] | None, tuple[float, ...]]

@@ -30,6 +30,7 @@ from rung.space.space import Array
 
 Rows = NDArray[np.intp]
 
+STRAIGHT = 5.0  # spreads beyond the median to which targets of several objectives are linear
 MOST = 400  # rows of one model: its Cholesky factor and a thousand candidates take about 20 ms
 FITTED = 200  # rows that hyperparameters are fitted to
 EACH = 40  # up to so many trials each new one is worth a fit
@@ -66,12 +67,12 @@ class Modeller:
         phi = self._encoding.features(known.u)
         pending = self._encoding.features(known.pending) if len(known.pending) else None
         y, errors = self._aligned(known, phi)
-        measured = np.flatnonzero(known.measured)
+        measured = np.flatnonzero(~np.isnan(y).any(axis=1))
         rows = measured[self._selected(phi[measured], y[measured])]
         objectives, warps = [], []
         for j in range(y.shape[1]):
             own = measured[known.source[measured] == 0]
-            warp = Warp.of(y[own if len(own) > 1 else measured, j])
+            warp = Warp.of(y[own if len(own) > 1 else measured, j], STRAIGHT if y.shape[1] > 1 else 0.0)
             noise = (errors[:, j] * warp.slope(y[:, j])) ** 2
             objectives.append(self._posterior(phi, warp(y[:, j]), noise, measured, rows, pending))
             warps.append(warp)

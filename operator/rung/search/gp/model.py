@@ -30,7 +30,10 @@ LOC, SCALE = np.sqrt(2.0), np.sqrt(3.0)
 NOISE = (-4.0, 1.0)  # log σ²: about 0.02 at the centre
 SIGNAL = 1.0
 JITTER = 1e-6  # of s²: keeps K positive definite where points coincide
-LOWEST, HIGHEST = np.log(0.01), np.log(100.0)
+LOWEST, HIGHEST = np.log(0.01), np.log(100.0)  # of a length scale: beyond, nothing changes on the unit cube
+LEAST_NOISE, MOST_NOISE = np.log(1e-6), 2.0
+START = (0.0, -2.0)
+"""Where fits begin: log ℓ − ½ log d, log σ². From less noise, noise is often mistaken for roughness."""
 STEPS = 40
 
 
@@ -103,12 +106,12 @@ def _with_priors(value: float, gradient: Array, theta: Array, d: int) -> tuple[f
 
 
 def fitted(phi: Array, y: Array, known: Array, groups: NDArray[np.intp], d: int) -> Hyper:
-    """The hyperparameters of highest posterior density that are found from the prior's mode."""
+    """The hyperparameters of highest posterior density that are found from START."""
     from scipy.optimize import fmin_l_bfgs_b  # noqa: PLC0415 - 0.2 s, which samplers without a model need not pay
 
     count = int(groups.max(initial=-1)) + 1
-    start = np.r_[np.full(count, START + 0.5 * np.log(max(d, 1))), 0.0, NOISE[0]]
-    bounds = [(LOWEST, HIGHEST)] * count + [(-4.0, 4.0), (NOISE_LOW, 2.0)]
+    start = np.r_[np.full(count, START[0] + 0.5 * np.log(max(d, 1))), 0.0, START[1]]
+    bounds = [(LOWEST, HIGHEST)] * count + [(-4.0, 4.0), (LEAST_NOISE, MOST_NOISE)]
     if len(y) < 2:
         return Hyper(start, groups)
     theta, _, _ = fmin_l_bfgs_b(
@@ -121,10 +124,6 @@ def fitted(phi: Array, y: Array, known: Array, groups: NDArray[np.intp], d: int)
         factr=1e9,
     )
     return Hyper(np.asarray(theta), groups)
-
-
-START = np.log(0.5)
-NOISE_LOW = np.log(1e-6)
 
 
 @dataclass(slots=True)
