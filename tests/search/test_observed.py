@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from rung.api.facts import TrialState
 from rung.search import Told
 from rung.search.observed import Encoder
-from rung.search.standing import best_first
+from rung.search.standing import best_first, places
 from tests.search.contract import told
 from tests.search.problems import branching, mixed
 
@@ -18,11 +19,11 @@ DONE, STOPPED = TrialState.SUCCEEDED, TrialState.STOPPED
 
 
 class TestEncoder:
-    def test_rows_are_ordered_by_source_and_number(self) -> None:
+    def test_rows_are_ordered_so_that_the_newest_of_this_study_are_the_last(self) -> None:
         history = [*told(mixed, 5), *(replace(trial, source="old") for trial in told(mixed, 3))]
         seen = Encoder(mixed).observed(history[::-1])
-        assert [(t.source, t.number) for t in seen.trials] == [("", n) for n in range(5)] + [
-            ("old", n) for n in range(3)
+        assert [(t.source, t.number) for t in seen.trials] == [("old", n) for n in range(3)] + [
+            ("", n) for n in range(5)
         ]
         assert np.array_equal(seen.u, [mixed.encode(t.parameters) for t in seen.trials])
 
@@ -81,3 +82,11 @@ def trial(
 )  # fmt: skip
 def test_who_is_better(trials: list[Told], want: list[int]) -> None:
     assert best_first(trials, 10) == want
+
+
+def test_places_are_shares_of_the_own_study() -> None:
+    running = trial(4, state=TrialState.RUNNING)
+    own = [trial(0, 5), trial(1, 1), trial(2, 5), trial(3, state=TrialState.FAILED), running]
+    other = [replace(trial(n, 100 + n), source="old") for n in range(2)]
+    want = [1 / 2, 1 / 8, 1 / 2, 7 / 8, math.nan, 1 / 4, 3 / 4]
+    assert places([*own, *other]) == pytest.approx(want, nan_ok=True)

@@ -3,7 +3,8 @@
 n, d      trials, searched parameters
 u         (n, d)  each trial's point in the unit cube; 0.5 where a parameter is inactive or unknown
 active    (n, d)  whether the trial has a value there
-trials    (n,)    the facts, ordered by (source, number), so that the order of arrival makes no difference
+trials    (n,)    the facts; other studies' first, then this one's, each by number: the last are the newest, and the
+                  order of arrival makes no difference
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from rung.api.facts import Assignment
 from rung.search.axes import Bools
 from rung.search.protocol import Told
 from rung.space.space import Array, Space
+
+_Key: TypeAlias = tuple[bool, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Encoder:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._rows: tuple[dict[tuple[str, int], tuple[Assignment, int]], Array, Bools] = (
+        self._rows: tuple[dict[_Key, tuple[Assignment, int]], Array, Bools] = (
             {},
             np.empty((0, space.d)),
             np.empty((0, space.d), dtype=bool),
@@ -46,7 +50,7 @@ class Encoder:
 
     def observed(self, history: Sequence[Told]) -> Observed:
         """The history in order, as arrays."""
-        keys = [(told.source, told.number) for told in history]
+        keys = [(not told.source, told.source, told.number) for told in history]
         trials = list(history)
         if not all(map(operator.lt, keys, keys[1:])):  # it mostly arrives in order
             order = sorted(range(len(keys)), key=keys.__getitem__)

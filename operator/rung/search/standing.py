@@ -56,9 +56,25 @@ def concluded(history: Iterable[Told]) -> list[Told]:
 
 
 def places(trials: Sequence[Told]) -> Array:
-    """The place of each trial among all that are finished, in (0, 1), the best first; equal ones share the middle of
-    their places, failed and infeasible ones share the last. (n,); NaN: pending.
+    """The place of each trial among all of its study that are finished, in (0, 1), the best first; equal ones share the
+    middle of their places, failed and infeasible ones share the last. (n,); NaN: pending.
     """
+    place = np.full(len(trials), math.nan)
+    for rows in by_source(trials):
+        place[rows] = _places([trials[i] for i in rows])
+    return place
+
+
+def by_source(trials: Sequence[Told]) -> list[list[int]]:
+    """The indices of the trials of each study."""
+    rows: dict[str, list[int]] = {}
+    for i, told in enumerate(trials):
+        rows.setdefault(told.source, []).append(i)
+    return list(rows.values())
+
+
+def _places(trials: Sequence[Told]) -> Array:
+    """Those of one study."""
     order = best_first(trials, len(trials))
     placed = set(order)
     failed = [i for i, told in enumerate(trials) if told.state.finished and i not in placed]

@@ -29,7 +29,7 @@ from rung.search.parzen import Parzen
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.sequences import sobol, uniform
-from rung.search.standing import best_first
+from rung.search.standing import best_first, by_source
 from rung.space.space import Array
 
 STARTUP = 10
@@ -91,10 +91,7 @@ class TPESampler:
 def _split(trials: Sequence[Told]) -> tuple[Ints, Ints]:
     """The indices of the good trials and of the rest, each ascending."""
     good: list[int] = []
-    sources: dict[str, list[int]] = {}
-    for i, told in enumerate(trials):
-        sources.setdefault(told.source, []).append(i)
-    for rows in sources.values():
+    for rows in by_source(trials):
         order = best_first([trials[i] for i in rows], MOST_GOOD)
         good += [rows[k] for k in order[: min(math.ceil(SHARE * len(order)), MOST_GOOD)]]
     mask = np.zeros(len(trials), dtype=bool)

@@ -1,13 +1,15 @@
 """Random-forest sampler: a forest models the results, and the point with the largest expected improvement is tried.
 
     n, d, m     trials that are learned from, searched parameters, points that are weighed
-    x           (n, d)  features: the coordinate of an ordered parameter, the index of a value of an unordered one;
-                        INACTIVE where a condition switches the parameter off, so that a split can tell
+    x           (n, d + 1)  features: the coordinate of an ordered parameter, the index of a value of an unordered one;
+                        INACTIVE where a condition switches the parameter off, so that a split can tell; and the study
     y           (n,)    targets, smaller is better: the normal score of the trial's place among all (`standing`)
 
-Places instead of values make one target of whole runs, stopped ones, violated constraints, several objectives and
-failures (the last place), and no value is so large that it hides the others. Pending trials are believed to come out in
-the middle: that is better than nothing known there, and worse than what is sought.
+A trial of another study has its place there, and a feature of its own says which study that is: where the studies
+disagree the trees split by it, and this study is asked for. Places instead of values make one target of whole runs,
+stopped ones, violated constraints, several objectives and failures (the last place), and no value is so large that it
+hides the others. Pending trials are believed to come out in the middle: that is better than nothing known there, and
+worse than what is sought.
 
 The points that are weighed are spread over the space and perturbations of the best trials; then the best of these are
 perturbed again, a few times (local search). Every RANDOM-th trial is a Sobol' point, whatever the forest says, so that it
@@ -76,6 +78,7 @@ class RandomForestSampler:
         self._startup = STARTUP if setting.startup is None else setting.startup
         self._axes = axes_of(setting.space)
         self._unordered = np.array([not axis.ordered for axis in self._axes], dtype=bool)
+        self._kinds = np.append(self._unordered, True)
         self._activity = Activity(setting.space, self._axes)
         self._encoder = Encoder(setting.space)
 
@@ -87,17 +90,21 @@ class RandomForestSampler:
         if finished < self._startup or request.number % RANDOM == RANDOM - 1 or not space.d:
             return fitting(request, even)
         rows = _learned_from(seen)
-        place = places([seen.trials[i] for i in rows.tolist()])
+        learned = Observed(tuple(seen.trials[i] for i in rows.tolist()), seen.u[rows], seen.active[rows])
+        place = places(learned.trials)
         if np.isnan(place).all():
             return fitting(request, even)
-        return fitting(request, self._points(request, seen.u[rows], seen.active[rows], place))
+        return fitting(request, self._points(request, learned, place))
 
-    def _points(self, request: Request, u: Array, active: Bools, place: Array) -> Iterator[Sequence[float]]:
+    def _points(self, request: Request, learned: Observed, place: Array) -> Iterator[Sequence[float]]:
         """All points that were weighed, the most promising first; behind them uniform ones."""
         random = generator(request.seed, request.number, "random forest")
+        u = learned.u
+        x = self._features(u, learned.active)
         y = ndtri(np.where(np.isnan(place), 0.5, place))
-        x = self._features(u, active)
-        forest = grow(x, y, self._unordered, random, trees=TREES)
+        sources = sorted({told.source for told in learned.trials} | {""})
+        study = np.array([sources.index(told.source) for told in learned.trials], dtype=float)
+        forest = grow(np.column_stack([x[:, :-1], study]), y, self._kinds, random, trees=TREES)
         finished = np.flatnonzero(~np.isnan(place))
         best = float(forest.predict(x[finished])[0].min())
         incumbents = u[finished[np.argsort(place[finished], kind="stable")[:INCUMBENTS]]]
@@ -123,11 +130,12 @@ class RandomForestSampler:
         return u[order], gains[order]
 
     def _features(self, u: Array, active: Bools) -> Array:
-        """(m, d) coordinates to features."""
-        x = u.copy()
+        """(m, d) coordinates to the features of this study's trials, (m, d + 1)."""
+        x = np.zeros((len(u), len(self._axes) + 1))
+        x[:, :-1] = u
         for k in np.flatnonzero(self._unordered).tolist():
             x[:, k] = self._axes[k].cell(u[:, k])
-        x[~active] = INACTIVE
+        x[:, :-1][~active] = INACTIVE
         return x
 
     def _perturbed(self, u: Array, random: np.random.Generator) -> Array:
