@@ -90,6 +90,8 @@ class Forest:
 def grow(x: Array, y: Array, unordered: Bools, random: np.random.Generator, *, trees: int) -> Forest:
     """A forest on the observations; there has to be one at least, and one feature."""
     n = len(x)
+    varying = np.flatnonzero(np.ptp(x, axis=0))
+    varying = varying if len(varying) else np.zeros(1, dtype=np.intp)
     rows = np.tile(np.arange(n), trees)  # (e,)
     counts = np.full(trees, n)  # (a,)
     nodes = np.arange(trees)  # (a,) the numbers of the nodes at this level
@@ -99,7 +101,7 @@ def grow(x: Array, y: Array, unordered: Bools, random: np.random.Generator, *, t
         mean, square = (np.add.reduceat(v[rows], starts) / counts for v in (y, y * y))
         variance = np.maximum(square - mean * mean, 0.0)
         splittable = (counts >= 2 * LEAF) & (variance > 1e-12 * square)
-        tried = _tries(x, rows, starts, counts, random)
+        tried = _tries(x, varying, rows, starts, counts, random)
         owner = np.repeat(np.arange(len(nodes)), counts)
         left = tried.go_left(x, rows, owner, unordered)
         choice, possible = _choice(left, y[rows] - mean[owner], starts, counts)
@@ -117,10 +119,10 @@ def grow(x: Array, y: Array, unordered: Bools, random: np.random.Generator, *, t
     return grown.forest(trees, unordered)
 
 
-def _tries(x: Array, rows: Ints, starts: Ints, counts: Ints, random: np.random.Generator) -> Splits:
-    """SPLITS random ones for each node, (a, k)."""
+def _tries(x: Array, varying: Ints, rows: Ints, starts: Ints, counts: Ints, random: np.random.Generator) -> Splits:
+    """SPLITS random ones for each node, (a, k), by features that differ at all."""
     shape = (len(counts), SPLITS)
-    feature = random.integers(x.shape[1], size=shape)
+    feature = varying[random.integers(len(varying), size=shape)]
     one, other = (starts[:, None] + (random.random(shape) * counts[:, None]).astype(np.intp) for _ in range(2))
     low, high = x[rows[one], feature], x[rows[other], feature]
     sides = random.integers(2**64, size=shape, dtype=np.uint64)
