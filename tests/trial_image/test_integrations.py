@@ -17,7 +17,7 @@ import pytest
 from tests.trial_image import processes
 from tests.trial_image.processes import Ended, ended, process, python
 
-FRAMEWORK_SECONDS = 240.0  # PyTorch alone takes tens of seconds to import on a machine that is busy
+FRAMEWORK_SECONDS = 600.0  # PyTorch alone takes a minute to import where twenty others want the same two cores
 
 
 @dataclass(frozen=True)
