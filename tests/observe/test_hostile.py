@@ -168,6 +168,35 @@ def test_a_hostile_line_costs_time_linear_in_its_length(make: Callable[[int], st
     assert large < 0.25
 
 
+MB = 1_000_000
+NOISE = [
+    pytest.param(b"the quick brown fox jumps over it\n", id="prose"),
+    pytest.param(b"a\n", id="lines of one letter"),
+    pytest.param(b"=\n", id="lines of one sign"),
+    pytest.param(b"\n", id="empty lines"),
+    pytest.param(b"9", id="digits"),
+    pytest.param(b"{", id="braces"),
+    pytest.param(b"a=1 b=2 {'c': 3}\n", id="other names"),
+    pytest.param(b"10%|#### | 1/10\r", id="a progress bar"),
+    pytest.param(b"\r\n", id="Windows' empty lines"),
+    pytest.param(bytes(range(256)), id="binary"),
+]
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_what_says_nothing_wanted_costs_less_than_50_ms_per_megabyte(noise: bytes) -> None:
+    body = noise * (MB // len(noise))
+    stamped = b"".join(b"2026-01-01T00:00:00.%09dZ %s\n" % (i, noise.strip()) for i in range(MB // (32 + len(noise))))
+    for text, is_stamped in ((body, False), (stamped, True)):
+        best = 9e9
+        for _ in range(3):
+            begin = time.process_time()
+            for _ in LogTail(WANTED, Sightings(), stamped=is_stamped).read(text):
+                pass
+            best = min(best, time.process_time() - begin)
+        assert best < 0.05 * len(text) / MB + 0.02  # the names on the first lines are looked at, once
+
+
 def test_ten_megabytes_in_one_line_and_ten_thousand_lines_are_quick() -> None:
     begin = time.process_time()
     reader = LineReader(WANTED)

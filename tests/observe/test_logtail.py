@@ -90,3 +90,42 @@ def test_every_line_is_taken_exactly_once(moments: list[tuple[int, int]], reads:
         log.write(second, nano, f"epoch={count} loss=1")
     steps += [o.step for o in taken(tail, log.read(tail.position))]
     assert steps == list(range(len(moments)))
+
+
+def test_a_clock_that_jumps_back_within_what_is_read_loses_and_doubles_nothing() -> None:
+    log, tail = KubernetesLog(), LogTail(WANTED, Sightings(), stamped=True)
+    for step, second in enumerate((100, 105, 106, 101, 102)):
+        log.write(second, step, f"epoch={step} loss=1")
+    steps = [o.step for o in taken(tail, log.read(tail.position))]
+    log.write(103, 0, "epoch=5 loss=1")
+    steps += [o.step for o in taken(tail, log.read(tail.position))]
+    assert steps == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_clock_that_jumps_back_between_two_looks_hides_lines_until_it_has_caught_up() -> None:
+    log, tail = KubernetesLog(), LogTail(WANTED, Sightings(), stamped=True)
+    log.write(106, 0, "epoch=0 loss=1")
+    assert [o.step for o in taken(tail, log.read(tail.position))] == [0]
+    log.write(101, 0, "epoch=1 loss=1")
+    assert taken(tail, log.read(tail.position)) == []
+    log.write(107, 0, "epoch=2 loss=1")
+    assert [o.step for o in taken(tail, log.read(tail.position))] == [2]
+
+
+def test_a_clock_that_jumps_ahead_changes_nothing() -> None:
+    log, tail = KubernetesLog(), LogTail(WANTED, Sightings(), stamped=True)
+    steps = []
+    for step, second in enumerate((100, 90_000, 90_001)):
+        log.write(second, 0, f"epoch={step} loss=1")
+        steps += [o.step for o in taken(tail, log.read(tail.position))]
+    assert steps == [0, 1, 2]
+
+
+def test_a_log_that_was_rotated_is_read_on_by_its_stamps() -> None:
+    log, tail = KubernetesLog(), LogTail(WANTED, Sightings(), stamped=True)
+    log.write(100, 1, "epoch=1 loss=1")
+    taken(tail, log.read(tail.position))
+    log.lines.clear()
+    log.write(100, 0, "epoch=0 loss=1")
+    log.write(100, 2, "epoch=2 loss=1")
+    assert [o.step for o in taken(tail, log.read(tail.position))] == [2]

@@ -192,6 +192,23 @@ async def test_many_hanging_targets_do_not_starve_the_others() -> None:
         assert (await world.seen(target)).step == 1
 
 
+async def test_those_that_were_slow_once_share_their_own_slots() -> None:
+    good = HonestTrial(name="digits-1000")
+    async with serving(hang) as bad_port, serving(good) as good_port, a_world(deadline=0.2, concurrency=8) as world:
+        hanging = [a_target(bad_port, number=number, source=MetricSource.HTTP) for number in range(40)]
+        for target in hanging:
+            world.scraper.watch(target)
+        watches = [world.scraper._watches[target.key] for target in hanging]
+        async with asyncio.timeout(30):
+            while not all(watch.slow for watch in watches):  # noqa: ASYNC110 - nobody tells of a visit without news
+                await asyncio.sleep(0.01)
+        target = a_target(good_port, number=1000)
+        good.report(1, loss=0.5)
+        world.scraper.watch(target)
+        await world.seen(target)
+        assert not world.scraper._slots.locked()
+
+
 class TestFinal:
     async def test_last_words_are_added_to_what_was_scraped_without_doubling(self) -> None:
         trial = HonestTrial()

@@ -2,10 +2,10 @@
 
 A heap of due times feeds at most `concurrency` visits of ports and `LOGS_AT_ONCE` of logs at any moment; each visit
 has its own deadlines (`rung.observe.probe`), so a target that hangs, lies or streams for ever costs one slot for two
-seconds and touches nobody else. A target's visits stand on a grid of its interval, shifted by a hash of its key: a
-thousand trials that started together are not read together, and a restarted operator reads at the same phase. Right
-after the start, while nobody answers yet, the visits come at 0.2, 0.4, 0.8 s … instead; a target that keeps timing out
-is read up to six times more seldom.
+seconds; after one such visit it shares a few slots with its like, and touches nobody else. A target's visits stand on
+a grid of its interval, shifted by a hash of its key: a thousand trials that started together are not read together,
+and a restarted operator reads at the same phase. Right after the start, while nobody answers yet, the visits come at
+0.2, 0.4, 0.8 s … instead; a target that keeps timing out is read up to six times more seldom.
 
 Every visit's task is owned by `run()`'s task group; when `run()` is cancelled they are too, and nothing is left behind.
 Time is an argument: `clock` tells it, `pause` waits for an event or a number of seconds.
@@ -40,6 +40,7 @@ from rung.observe.target import Seen, Target, TargetKey
 
 FIRST_SECONDS: Final = 0.2  # an interpreter needs about this to listen
 LOGS_AT_ONCE: Final = 12  # a chunk of 1 MiB is in memory for each
+SLOW_SHARE: Final = 4  # one slot in so many more is for targets whose last visit was slow
 TIMEOUTS_TOLERATED: Final = 2  # a long training step may hold the interpreter once or twice
 SLOWEST: Final = 6  # times the interval, for a target that always times out
 _SCRAPED: Final = frozenset({MetricSource.AUTO, MetricSource.HTTP, MetricSource.PROMETHEUS, MetricSource.LOG})
@@ -63,6 +64,7 @@ class _Watch:
     phase: float  # of the interval, in [0, 1)
     early: int = 0  # visits before anybody answered
     timeouts: int = 0  # in a row
+    slow: bool = False  # its last visit took more than half the deadline
     gone: bool = False
     finished: bool = False
     task: asyncio.Task[None] | None = None
@@ -91,6 +93,7 @@ class Scraper:
         self._clock = clock
         self._pause = pause
         self._slots = asyncio.Semaphore(concurrency)
+        self._slow_slots = asyncio.Semaphore(max(1, concurrency // SLOW_SHARE))
         self._logs = asyncio.Semaphore(LOGS_AT_ONCE)
         self._deadline = deadline
         self._stamped_logs = stamped_logs
@@ -198,8 +201,11 @@ class Scraper:
     async def _visit(self, watch: _Watch) -> None:
         # Logs have their own bound, in the probe: who waits for one keeps nobody from a port.
         only_its_log = watch.probe.source is MetricSource.LOG
-        async with contextlib.nullcontext() if only_its_log else self._slots:
+        slots = self._slow_slots if watch.slow else self._slots
+        async with contextlib.nullcontext() if only_its_log else slots:
+            begin = self._clock()
             visit = await watch.probe.visit()
+            watch.slow = self._clock() - begin > self._deadline / 2
         if visit.answered:
             watch.early = -1
         elif watch.early >= 0:
