@@ -47,7 +47,7 @@ def main() -> int:
         for environment in (methods.OURS, *environments.PACKAGES):
             failed += _run(environment, [t for t in tasks if _environment(t["method"]) == environment], given, peers)
         _measure(given, peers)
-    report.write(report.build(cache, load(given.problems, cache)))
+    report.write(report.build(cache, load(given.problems, cache), stale=given.stale))
     _draw(peers)
     return min(failed, 1)
 
@@ -62,6 +62,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, help="the environments (below the cache)")
     parser.add_argument("--no-install", action="store_true", help="run those peers that are installed")
     parser.add_argument("--report", action="store_true", help="run nothing, write what is there")
+    parser.add_argument("--stale", action="store_true", help="show rows of ours that older sources made, too")
     return parser.parse_args()
 
 
@@ -115,6 +116,10 @@ def _measure(given: argparse.Namespace, peers: Path) -> None:
             )
             if done.returncode != 0:
                 print(f"latency of {method} at {told}: not measured", file=sys.stderr)
+
+    command, variables = _command(methods.OURS, peers)
+    path = given.cache / "deciding.json"
+    subprocess.run([*command, "-m", "bench.search.deciding", str(path)], env=variables, cwd=ROOT, check=True)
 
 
 def _draw(peers: Path) -> None:

@@ -1,27 +1,24 @@
 """What an `ask` costs: time at 100 to 10,000 told trials, the first one with its import, and the process's peak memory.
 
-Each figure is measured in a process of its own, on one thread, in a space of eight parameters (six real, one whole, one choice)
-whose results are told beforehand; the median of as many asks as fit into a few seconds. `python -m bench.search.latency METHOD N FILE`
-writes one of them.
+Each figure is processor time on one thread in a process of its own (the first ask: since that process began), in a space of eight
+parameters (six real, one whole, one choice) whose results are told beforehand; the median of as many asks as fit into a minute.
+`python -m bench.search.latency METHOD N FILE` writes one of them.
 """
 
 from __future__ import annotations
 
+import json
+import resource
+import statistics
+import sys
 import time
+from pathlib import Path
 
-_BEGAN = time.perf_counter()
+import numpy as np
 
-import json  # noqa: E402 - what follows is a part of what is measured
-import resource  # noqa: E402
-import statistics  # noqa: E402
-import sys  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-import numpy as np  # noqa: E402
-
-from bench.search import methods  # noqa: E402
-from bench.search.methods.protocol import Task  # noqa: E402
-from bench.search.problem import Config, Outcome, Parameter, Problem  # noqa: E402
+from bench.search import methods
+from bench.search.methods.protocol import Task
+from bench.search.problem import Config, Outcome, Parameter, Problem
 
 SIZES = (100, 500, 2_000, 10_000)
 ASKS = 15
@@ -47,7 +44,7 @@ def measure(name: str, told: int) -> dict[str, float]:
     problem = Eight()
     method = methods.make(name, Task(problem, 0, told + 2 * ASKS))
     method.ask()
-    first = time.perf_counter() - _BEGAN
+    first = time.process_time()
     random = np.random.default_rng(0)
     configs = [problem.sample(random) for _ in range(told)]
     method.fill([(config, problem.truth(config)) for config in configs])

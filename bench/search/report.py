@@ -1,6 +1,7 @@
 """What is published: bench/results/search.json with all figures, and the tables between the markers of docs/search.md.
 
-Rows of ours count only if the sources have not changed since; rows of peers as they are kept, with their versions.
+Rows of ours count only if the sources that they rest on have not changed since, unless `stale` ones are asked for; rows of peers
+as they are kept. Which versions stand behind a method is written beside the figures.
 """
 
 from __future__ import annotations
@@ -27,20 +28,26 @@ POINTS = tuple(range(5, 101, 5))  # of the figure's curves
 CLOCK = tuple(i / 20 for i in range(1, 21))
 RIVAL = "optuna-tpe"
 MANY_SEEDS = 32
+NOTHING = 1e9  # stands for "nothing feasible yet": JSON has no infinity
 
 
-def build(cache: Path, problems: Sequence[Problem]) -> dict[str, Any]:
+def build(cache: Path, problems: Sequence[Problem], *, stale: bool = False) -> dict[str, Any]:
     """Everything that is known, as one document."""
     by_name = {p.name: p for p in problems}
     current = {name: _version(name) for name, e in methods.METHODS.items() if e.environment == methods.OURS}
-    versions: dict[str, str] = {}
+    current = {} if stale else current
+    versions: dict[str, set[str]] = {}
     document: dict[str, Any] = {"suites": {}, "latency": _latency(cache, current)}
     for suite in SUITES:
         rows = list(_rows(cache, suite, by_name, current))
-        versions |= {row["method"]: row["version"] for row in rows}
+        for row in rows:
+            versions.setdefault(row["method"], set()).add(row["version"])
         if rows:
             document["suites"][suite] = _suite(suite, rows, by_name)
-    document["versions"] = dict(sorted(versions.items()))
+    deciding = cache / "deciding.json"
+    if deciding.exists():
+        document["deciding"] = json.loads(deciding.read_text(encoding="utf-8"))
+    document["versions"] = {method: sorted(found) for method, found in sorted(versions.items())}
     return document
 
 
@@ -187,6 +194,7 @@ def write(document: Mapping[str, Any]) -> None:
         for name in content["tables"]:
             page = _replaced(page, f"{suite} {name}", _markdown(suite, content, name))
     page = _replaced(page, "latency", _latency_markdown(document["latency"]))
+    page = _replaced(page, "deciding", _deciding_markdown(document.get("deciding", {})))
     PAGE.write_text(page, encoding="utf-8")
 
 
@@ -199,7 +207,9 @@ def _replaced(page: str, name: str, text: str) -> str:
 
 def _markdown(suite: str, content: Mapping[str, Any], name: str) -> str:
     problems, marks = content["groups"][name], content["marks"]
-    if suite in {"constrained", "pareto"}:
+    if suite == "constrained":
+        return _feasible(content, problems, marks)
+    if suite == "pareto":
         return _by_problem(content, problems, marks)
     shown = [f"{mark:.0%}" if suite == "curves" else f"@{mark}" for mark in marks]
     cost = "ms a trial" if suite == "curves" else "ms an ask"
@@ -215,6 +225,20 @@ def _markdown(suite: str, content: Mapping[str, Any], name: str) -> str:
             cells.append("" if not pair or pair[-1] is None else f"{pair[-1][0]:+.3f} ± {pair[-1][1]:.3f}")
         lines.append(cells)
     return f"{_table_text(lines)}\n\nProblems ({len(problems)}): {', '.join(problems)}."
+
+
+def _feasible(content: Mapping[str, Any], problems: Sequence[str], marks: Sequence[float]) -> str:
+    """Median over the seeds, and the worst of them; a dash where a seed has found nothing feasible."""
+    lines = [["", *(f"{p} @{m}" for p in problems for m in marks), "seeds"]]
+    for method, by_problem in sorted(content["seeds"].items()):
+        cells, seeds = [f"`{method}`"], []
+        for p in problems:
+            found = np.array(list(by_problem.get(p, {}).values()) or [[NOTHING] * len(marks)])
+            seeds.append(len(by_problem.get(p, {})))
+            for middle, worst in zip(np.median(found, axis=0), found.max(0), strict=True):
+                cells.append(" / ".join("–" if v >= NOTHING else f"{v:.4g}" for v in (middle, worst)))
+        lines.append([*cells, str(min(seeds))])
+    return _table_text(lines)
 
 
 def _by_problem(content: Mapping[str, Any], problems: Sequence[str], marks: Sequence[float]) -> str:
@@ -242,6 +266,13 @@ def _latency_markdown(latency: Mapping[str, Sequence[Mapping[str, float]]]) -> s
     return _table_text(lines)
 
 
+def _deciding_markdown(deciding: Mapping[str, Any]) -> str:
+    lines = [["", "verdict, ms", "whole report, ms"]]
+    for name, measured in deciding.get("schedulers", {}).items():
+        lines.append([f"`{name}`", f"{measured['judge_ms']:.3f}", f"{measured['report_ms']:.2f}"])
+    return _table_text(lines)
+
+
 def _table_text(lines: Sequence[Sequence[str]]) -> str:
     ruled = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in ruled)
@@ -249,4 +280,4 @@ def _table_text(lines: Sequence[Sequence[str]]) -> str:
 
 def _list(values: Any) -> list[float]:
     """Finite figures for JSON; what is infinite (nothing feasible yet) as a large one."""
-    return [round(float(v), 5) if np.isfinite(v) else 1e9 for v in values]
+    return [round(float(v), 5) if np.isfinite(v) else NOTHING for v in values]

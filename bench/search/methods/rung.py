@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -122,7 +120,7 @@ def version(option: str) -> str:
     name = type(Plan.of(parse_study(document)).sampler).__module__
     whole = sampler == "Auto"  # it may choose any of them
     names = _imported("rung.search.auto" if whole else name, {name})
-    files = {Path(str(importlib.import_module(n).__file__)) for n in names}
+    files = {_file(n) for n in names}
     folder = Path(rung.__file__).parent
     files |= set(folder.glob("search/**/*.py")) if whole else set()
     files |= set(folder.glob("schedule/*.py")) if scheduler else set()
@@ -133,13 +131,17 @@ def version(option: str) -> str:
 
 
 def _imported(name: str, known: set[str]) -> set[str]:
-    """Modules that a proposal rests on, from this one on."""
+    """Modules that a proposal rests on, from this one on: found by reading, so that it does not matter what is loaded."""
     known.add(name)
-    source = Path(str(importlib.import_module(name).__file__)).read_text(encoding="utf-8")
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(_file(name).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(RESTS_ON):
-            below = [f"{node.module}.{alias.name}" for alias in node.names]
-            for found in (node.module, *(n for n in below if n in sys.modules)):
-                if found not in known and found != "rung.search":
+            for found in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
+                if found not in known and found != "rung.search" and _file(found).exists():
                     _imported(found, known)
     return known
+
+
+def _file(name: str) -> Path:
+    """A module's source, whether there is such a module or not."""
+    path = Path(rung.__file__).parent.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
