@@ -142,6 +142,16 @@ class TestWhoIsRepeated:
         assert world.outcome is not None
         assert world.outcome.verdict.reason == "SearchSpaceExhausted"
 
+    def test_a_list_of_points_is_run_as_often_as_the_study_says(self) -> None:
+        points = [{"parameters": {"x": "0.25"}}, {"parameters": {"x": "0.75"}}]
+        study: dict[str, Any] = {"sampler": {"type": "List"}, "warmStart": {"points": points}, "repeats": {"count": 10}}
+        world = drained(World(a_plan(**study, limits={"parallelism": 4})))
+        assert runs_of(world) == {0: list(range(10)), 10: list(range(10))}
+        assert {f.parameters["x"] for f in world.trials if root_of(f) == 10} == {0.75}
+        assert [f.enqueued for f in world.trials if f.enqueued is not None] == [0, 1]
+        assert world.outcome is not None
+        assert world.outcome.verdict.reason == "SearchSpaceExhausted"
+
     def test_known_points_are_not_repeated(self) -> None:
         points = [{"parameters": {"x": "0.5"}, "values": {"loss": "-9"}}]
         study: dict[str, Any] = {"warmStart": {"points": points}, "repeats": {"count": 2}}
