@@ -21,6 +21,7 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "hyperband": {"type": "Hyperband", "resource": RESOURCE},
     "median": {"type": "MedianStop", "resource": RESOURCE},
     "asha-restart": {"type": "ASHA", "mode": "Restart", "resource": RESOURCE},
+    "pasha-restart": {"type": "PASHA", "mode": "Restart", "resource": RESOURCE},
     "halving-restart": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
     "hyperband-restart": {"type": "Hyperband", "mode": "Restart", "resource": RESOURCE},
     "none-all": {"type": "None", "resource": RESOURCE},
@@ -108,7 +109,7 @@ def test_every_study_comes_to_its_end(scheduler: str, script: list[tuple[int, st
     assert not world.trials.live
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "median", "asha-restart", "asha-all"])
+@pytest.mark.parametrize("scheduler", ["asha", "median", "asha-restart", "pasha-restart", "asha-all"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=events)
 def test_replaying_the_records_gives_the_recorded_verdicts(scheduler: str, script: list[tuple[int, str]]) -> None:
@@ -118,7 +119,7 @@ def test_replaying_the_records_gives_the_recorded_verdicts(scheduler: str, scrip
     assert contradictions(world.plan, list(world.trials)) == []
 
 
-@pytest.mark.parametrize("scheduler", ["halving", "hyperband", "halving-restart", "hyperband-restart"])
+@pytest.mark.parametrize("scheduler", ["halving", "hyperband"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(one=events, other=events)
 def test_synchronous_verdicts_do_not_depend_on_the_order_of_arrival(
