@@ -263,10 +263,6 @@ CASES: tuple[Case, ...] = (
     ),
     # --- what is to come
     *(
-        later(f"scheduler {kind}", study(scheduler={"type": kind, "resource": EPOCHS}), "spec.scheduler.type")
-        for kind in ("CurveExtrapolation",)
-    ),
-    *(
         later(
             f"scheduler {kind}",
             study(scheduler={**POPULATION, "type": kind}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),

@@ -35,6 +35,13 @@ EPOCHS = {"metric": "epoch", "max": 27}
         pytest.param({"type": "None", "resource": EPOCHS}, "NoScheduler", (), 27, id="none, but the length is known"),
         pytest.param({"type": "ASHA", "resource": EPOCHS}, "Asha", (1, 3, 9, 27), 27, id="ASHA: eta is 3 by default"),
         pytest.param({"type": "ASHA", "resource": EPOCHS, "eta": 9, "mode": "Stop"}, "Asha", (1, 9, 27), 27, id="eta"),
+        pytest.param(
+            {"type": "CurveExtrapolation", "resource": {"max": 4}},
+            "CurveExtrapolation",
+            (1, 2, 3, 4),
+            4,
+            id="curves are looked at at every step",
+        ),
         pytest.param({"type": "PASHA", "resource": EPOCHS}, "Pasha", (1, 3, 9, 27), 27, id="PASHA"),
         pytest.param({"type": "HyperTune", "resource": EPOCHS}, "Asha", (1, 3, 9, 27), 27, id="HyperTune"),
         pytest.param(

@@ -26,6 +26,7 @@ SCHEDULERS = frozenset(
         SchedulerType.MEDIAN_STOP,
         SchedulerType.HYPER_TUNE,
         SchedulerType.PASHA,
+        SchedulerType.CURVE_EXTRAPOLATION,
     }
 )
 MODES = (Mode.STOP, Mode.RESTART)

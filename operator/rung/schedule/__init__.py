@@ -5,6 +5,7 @@ from __future__ import annotations
 from rung.api.errors import InvalidStudy
 from rung.api.study import Direction, Mode, Resource, SchedulerSpec, SchedulerType, StudySpec
 from rung.schedule.asha import Asha
+from rung.schedule.curve_extrapolation import CurveExtrapolation
 from rung.schedule.hyperband import Hyperband
 from rung.schedule.median_stop import MIN_TRIALS, MedianStop
 from rung.schedule.none import NoScheduler
@@ -25,6 +26,7 @@ from rung.schedule.wording import Wording
 
 __all__ = [
     "Asha",
+    "CurveExtrapolation",
     "Entry",
     "Hyperband",
     "Judgement",
@@ -86,6 +88,8 @@ def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Sch
             return Asha(low, high, eta, brackets=asked.brackets or len(ladder(low, high, eta)), wording=wording)
         case SchedulerType.PASHA:
             return Pasha(low, high, eta, wording=wording)
+        case SchedulerType.CURVE_EXTRAPOLATION:
+            return CurveExtrapolation(low, high, wording=wording)
         case _:
             message = f"{asked.type.value} is not implemented yet; use ASHA, PASHA, HyperTune, Hyperband or MedianStop"
             raise InvalidStudy("spec.scheduler.type", message, reason="NotImplemented")

@@ -76,3 +76,28 @@ class Wording:
             f"goes on at {self.resource} {step}: best {self.metric} {self.figure(best)}, "
             f"{of} other trials were here and a median needs {needed}"
         )
+
+    def hopeless(
+        self, step: int, value: float, forecast: float, best: float, *, end: int, chance: float, of: int
+    ) -> str:
+        """Why a forecast stops a trial."""
+        shown, border = self.pair(forecast, best)
+        return (
+            f"stopped at {self.resource} {step}: {self.metric} {self.figure(value)}, its forecast {shown} for "
+            f"{self.resource} {end} is worse than {border}, the best of {of} whole runs (chance {chance:.1%})"
+        )
+
+    def hopeful(self, step: int, value: float, forecast: float, best: float, *, end: int, chance: float) -> str:
+        """Why a forecast lets a trial go on."""
+        shown, border = self.pair(forecast, best)
+        return (
+            f"goes on at {self.resource} {step}: {self.metric} {self.figure(value)}, its forecast {shown} for "
+            f"{self.resource} {end} may beat {border} (chance {chance:.1%}), or no other trial was as good here"
+        )
+
+    def unforeseen(self, step: int, value: float, *, points: int, runs: int) -> str:
+        """Too little to go by."""
+        return (
+            f"goes on at {self.resource} {step}: {self.metric} {self.figure(value)}, "
+            f"{points} values and {runs} whole runs say too little for a forecast"
+        )
