@@ -50,6 +50,10 @@ def space_of(study: StudySpec) -> Space:
     ("parameters", "fields", "want"),
     [
         pytest.param([LR], {"sampler": {"type": "CMAES"}}, CmaesSampler, id="CMAES"),
+        pytest.param(
+            [LR], {"sampler": {"type": "CMAES", "startupTrials": 5, "cmaes": {"restarts": "BIPOP"}}}, CmaesSampler,
+            id="CMAES with options",
+        ),
         pytest.param([LR], {"sampler": {"type": "Evolution"}}, EvolutionSampler, id="Evolution"),
         pytest.param([LR], {"sampler": {"type": "NSGA2"}}, Nsga2Sampler, id="NSGA2"),
         pytest.param([LR], {"sampler": {"type": "Reinforce"}}, ReinforceSampler, id="Reinforce"),

@@ -84,7 +84,7 @@ def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Sch
             return Hyperband(low, high, eta, brackets=asked.brackets, wording=wording)
         case SchedulerType.ASHA:
             return Asha(low, high, eta, brackets=asked.brackets or 1, wording=wording)
-        case SchedulerType.HYPER_TUNE:
+        case SchedulerType.HYPER_TUNE:  # with fixed weights: learnt ones would rest on more than a trial's number
             return Asha(low, high, eta, brackets=asked.brackets or len(ladder(low, high, eta)), wording=wording)
         case SchedulerType.PASHA:
             return Pasha(low, high, eta, wording=wording)

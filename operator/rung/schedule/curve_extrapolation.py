@@ -9,7 +9,19 @@ below the best whole run so far is less than DOUBT. Later values weigh more, by 
 ends. The best so far at a step never stops there, and nobody does before there are POINTS values and a whole run.
 
 Values are compared at every whole step from resource.min on, or at 32 evenly spaced ones, like the median rule does:
-that is all that the record holds, and a verdict can be repeated from it. Source: Domhan et al. 2015, with two
+that is all that the record holds, and a verdict can be repeated from it.
+
+Measured on curves of 200 random configurations each of two surrogates of networks (52 epochs) and two tables of optimisers
+(50 epochs): 40 trials, 4 at a time, ten draws; how many of the epochs were trained, and what was given away of the best
+final value, in units of what separates ten random trials from the optimum.
+
+    scheduler            networks             optimisers
+    ASHA                 11, 12 %   .48 .36   17, 13 %   .00 .14
+    PASHA                10, 11 %   .48 .36   13, 11 %   .05 .15
+    MedianStop           39, 37 %   .18 .26   26, 26 %   .00 .09
+    CurveExtrapolation   48, 28 %   .00 .01   29, 31 %   .00 .00
+
+Source: Domhan et al. 2015, with two
 parameters fitted in closed form where the paper samples the parameters of eleven families.
 """
 
