@@ -439,5 +439,5 @@ async def test_a_look_at_a_flood_of_reports_is_bounded_and_the_rest_follows() ->
         for _ in range(3):
             await probe.visit()
             steps.append(probe.seen().step or 0)
-        assert 3000 <= steps[0] < 5000
-        assert steps[1:] == [5999, 5999]
+        assert 2000 <= steps[0] < 4000
+        assert steps[0] < steps[1] <= steps[2] == 5999
