@@ -233,7 +233,7 @@ KINDS = (
         "serves lines that are no series",
         "The other lines",
         [at(1, 0.5)],
-        page=b'loss{ 3\nloss}{ 1\nloss{a="\\\nloss nine\n# TYPE\n' + GOOD_PAGE,
+        page=b'loss{ 3\nloss}{ 1\nloss{a="\\\nloss nine\n# TYPE\nloss 1 ' + b"9" * 400 + b"\n" + GOOD_PAGE,
     ),
     # --- the SDK's address
     Kind(

@@ -192,6 +192,21 @@ async def test_many_hanging_targets_do_not_starve_the_others() -> None:
         assert (await world.seen(target)).step == 1
 
 
+async def test_a_fault_while_one_is_read_is_that_trials_alone() -> None:
+    good = HonestTrial(name="digits-1")
+    good.report(1, loss=0.5)
+    async with serving(good) as port, a_world() as world:
+        faulty, fine = a_target(1, source=MetricSource.LOG), a_target(port, number=1)
+        world.logs.failing = ZeroDivisionError("of Rung's own")
+        world.scraper.watch(faulty)
+        world.scraper.watch(fine)
+        await world.seen(fine)
+        seen = await world.scraper.final(faulty, None)
+        assert seen.problems == ("what it said could not be read, a fault of Rung's: ZeroDivisionError: of Rung's own",)
+        good.report(2, loss=0.25)
+        await world.until(lambda: (world.scraper.collect(fine.key) or Seen(fine.key)).step == 2)
+
+
 async def test_those_that_were_slow_once_share_their_own_slots() -> None:
     good = HonestTrial(name="digits-1000")
     async with serving(hang) as bad_port, serving(good) as good_port, a_world(deadline=0.2, concurrency=8) as world:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from rung.observe.probe import Probe
     from rung.observe.target import TargetKey
 
-CHUNK_BYTES = 256 * 1024  # parsed at once: some ten milliseconds, which every other trial waits
+CHUNK_BYTES = 256 * 1024  # read at once: some milliseconds, which every other trial waits
+PIECE_BYTES = 16 * 1024
+EFFORT = 2000  # lines that may be reports, of one look: some 20 ms; the rest is read at the next
 BACKLOG_BYTES = (
     64 << 20
 )  # of an ended attempt; more is skipped up to the last part, or one trial would be read for minutes
@@ -92,7 +94,13 @@ class Reading:
         if not chunk:
             return False
         lines = self._line_reader()
-        return self._take(lines.feed(chunk))
+        found: list[Observation] = []
+        end, enough = 0, lines.effort + EFFORT
+        while end < len(chunk) and lines.effort <= enough:
+            found += lines.feed(chunk[end : end + PIECE_BYTES])
+            end = min(end + PIECE_BYTES, len(chunk))
+        self._offset -= len(chunk) - end
+        return self._take(found)
 
     def finish(self) -> bool:
         """The attempt has ended: read on. True once all is read, its last word included; call again until then."""

@@ -10,6 +10,7 @@ read in place.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +29,8 @@ from rung.observe.prometheus import PrometheusReader
 from rung.observe.sdk import SdkReader, WrongSpeaker
 from rung.observe.target import Seen, Target
 from rung.observe.termination import parse_termination
+
+log = logging.getLogger("rung.observe")
 
 ReadLog = Callable[[Target, LogPosition], Awaitable[bytes]]
 """The bytes of a trial's log from a position on, at most `position.limit`; b"" where there is nothing more.
@@ -90,7 +93,14 @@ class Probe:
         self._log_due = clock() + min(FIRST_LOG_SECONDS, target.interval)
 
     async def visit(self) -> Visit:
-        """Read once what is new."""
+        """Read once what is new. A fault in a parser costs this trial's readings, not everybody's."""
+        try:
+            return await self._visit()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the one task that reads all trials
+            self._fault(error)
+            return Visit(news=False, answered=True)
+
+    async def _visit(self) -> Visit:
         checkpoint, outputs = self._sightings.checkpoint_step, dict(self._sightings.outputs)
         match self.source:
             case MetricSource.HTTP:
@@ -108,6 +118,16 @@ class Probe:
 
     async def finish(self, message: str | None) -> None:
         """The attempt has ended: its termination message, and its log where that can still add something."""
+        try:
+            await self._finish(message)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        log.error("a fault while reading a trial", exc_info=error, extra={"trial": str(self.target.key)})
+        self._sightings.problem(f"what it said could not be read, a fault of Rung's: {type(error).__name__}: {error}")
+
+    async def _finish(self, message: str | None) -> None:
         wanted = self.target.wanted
         found = parse_termination(message, wanted, self._sightings, step=self._history.last_step)
         if message:
@@ -119,8 +139,8 @@ class Probe:
         if self.source is MetricSource.LOG or (automatic and incomplete):
             try:
                 async with self._logs, asyncio.timeout(FINISH_SECONDS):
-                    log = await self._read_log_on(CHUNKS_AT_THE_END, last=True)
-                if self.source is None and log.news:
+                    said = await self._read_log_on(CHUNKS_AT_THE_END, last=True)
+                if self.source is None and said.news:
                     self.source = MetricSource.LOG
             except TimeoutError:
                 self._sightings.problem(f"the log took more than {FINISH_SECONDS:g} s: its end is not read")
@@ -157,11 +177,11 @@ class Probe:
         if self._clock() < self._log_due:
             return page
         self._log_due = self._clock() + self.target.interval
-        log = await self._visit_log()
-        if log.news:
+        said = await self._visit_log()
+        if said.news:
             self.source = MetricSource.LOG
             self._sightings.problem(f"the log is read, because no port has the metric: {'; '.join(self._ports())}")
-        return Visit(log.news, page.answered or log.news, page.timed_out)
+        return Visit(said.news, page.answered or said.news, page.timed_out)
 
     def _ports(self) -> list[str]:
         return [f"{place} {what}" for place, what in self._looked.items() if place.startswith("http")]
