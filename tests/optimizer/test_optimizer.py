@@ -183,6 +183,19 @@ class TestReports:
         assert len(points) <= 128
         assert (points[0]["step"], points[-1]["step"]) == (1.0, 999.0)
 
+    def test_of_repeats_the_result_is_what_the_runs_make_together(self) -> None:
+        optimizer = make(repeats={"count": 2, "aggregate": "Worst"}, limits={"trials": 4})
+        runs = []
+        while (trial := optimizer.ask()) is not None:
+            runs.append((trial.parameters["x"], trial.seed))
+            optimizer.tell(trial.number, [3.0, 4.0, 1.0, 5.0][trial.number])
+        (first, again, other, once_more) = runs
+        assert (first[0], other[0]) == (again[0], once_more[0])
+        assert (first[1], again[1]) == (other[1], once_more[1])
+        best = optimizer.best
+        assert best is not None
+        assert (best.number, best.values) == (0, {"loss": 4.0})
+
     def test_in_mode_restart_each_rung_is_a_run_of_its_own(self) -> None:
         scheduler = {"type": "ASHA", "mode": "Restart", "resource": {"min": 1, "max": 9}}
         objective = {**LOSS, "reduce": "Mean"}

@@ -6,7 +6,8 @@ The scheduler judges first runs alone. A repeat is a measurement: it is compared
     of: All       every assignment runs `count` times: at once without a scheduler, else once its first run has come to
                   its end; a first run that the scheduler stops is not repeated
     of: Leaders   the best assignment by what its runs say so far, confirmed ones included, is run until it has had
-                  `count` runs; with several objectives, all that no other one beats in each of them
+                  `count` runs; with several objectives, all that no other one beats in each of them. Its first run, for
+                  which it was chosen, is among those averaged: the value flatters a little, and less with each repeat
 
     value            Mean, Median or Worst of the whole runs' values, each objective and each constraint by itself
     standard error   s / sqrt(n) with s the standard deviation (n - 1) of the n whole runs: that of their mean, whatever
