@@ -17,6 +17,7 @@ from rung.api.study import MetricSource
 from rung.observe.extract import Wanted
 from rung.observe.http import open_session
 from rung.observe.logtail import LogPosition
+from rung.observe.probe import Probe
 from rung.observe.scraper import Scraper
 from rung.observe.target import Seen, Target, TargetKey, explain_missing
 from tests.observe.servers import HOSTILE, HonestTrial, a_target, hang, serving
@@ -445,14 +446,12 @@ async def test_a_target_that_keeps_timing_out_is_read_more_seldom() -> None:
 
 
 async def test_a_look_at_a_flood_of_reports_is_bounded_and_the_rest_follows() -> None:
-    async with a_world() as world:
-        target = a_target(1, source=MetricSource.LOG)
-        world.logs.text[3] = b"".join(b"epoch=%d loss=1\n" % i for i in range(6000))
-        world.scraper.watch(target)
-        probe = world.scraper._watches[target.key].probe
+    logs = Logs({3: b"".join(b"epoch=%d loss=1\n" % i for i in range(6000))})
+    async with open_session() as session:
+        probe = Probe(a_target(1, source=MetricSource.LOG), session=session, read_log=logs, clock=VirtualTime())
         steps = []
         for _ in range(3):
             await probe.visit()
             steps.append(probe.seen().step or 0)
-        assert 2000 <= steps[0] < 4000
-        assert steps[0] < steps[1] <= steps[2] == 5999
+    assert 2000 <= steps[0] < 4000
+    assert steps[0] < steps[1] <= steps[2] == 5999
