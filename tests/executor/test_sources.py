@@ -141,6 +141,15 @@ class TestEnqueue:
         made = first(plan(past(*trials, **two), top=3), 3)
         assert {c.parameters["x"] for c in made} == {0.1, 0.2, 0.3}
 
+    def test_what_repeats_have_confirmed_goes_before_what_may_be_luck(self) -> None:
+        spec = {"repeats": {"count": 2, "of": "Leaders"}}
+        lucky, good = record(0, {"x": 0.1}, {"loss": 1}), record(1, {"x": 0.2}, {"loss": 2})
+        again = record(2, {"x": 0.2}, {"loss": 4})
+        again = again.model_copy(update={"spec": again.spec.model_copy(update={"repeat_of": 1, "repeat": 1})})
+        created = first(plan(past(lucky, good, again, **spec)), 3)
+        assert [c.enqueued for c in created] == ["round-1-1", "round-1-0", None]
+        assert [t.objectives for t in plan(past(lucky, good, again, **spec), use="Model").told] == [(1.0,), (3.0,)]
+
     def test_trials_without_a_result_are_not_run_again(self) -> None:
         of = plan(past(record(0, {"x": 0.1}), record(1, {"x": 0.2}, {"loss": 1})), sampler={"type": "List"})
         assert [c.parameters["x"] for c in first(of, 9)] == [0.2]

@@ -9,9 +9,10 @@ import pytest
 
 from rung.api.errors import InvalidStudy
 from rung.api.sampler import SamplerType
-from rung.api.study import StudySpec
-from rung.search import Proposal, Request, make_sampler
+from rung.api.study import Parameter, StudySpec
+from rung.search import EnqueuedPoint, Proposal, Request, make_sampler
 from rung.search.cmaes import CmaesSampler
+from rung.search.enqueued import WithEnqueued
 from rung.search.evolution import EvolutionSampler
 from rung.search.gp.sampler import GPSampler
 from rung.search.grid import GridSampler
@@ -238,3 +239,16 @@ class TestEnqueuedPoints:
         study = spec(DEPTH, warmStart={"points": [{"parameters": {"depth": "3"}}]}, sampler={"type": "Grid"})
         served = [None if p is None else p.parameters["depth"] for p in proposals(study, 9)]
         assert served == [3, 1, 2, 4, 5, 6, 7, 8, None]
+
+
+def test_a_point_that_leaves_nothing_open_asks_no_sampler() -> None:
+    space = Space.of([Parameter.model_validate({"name": "x", "type": "Double", "min": "0", "max": "1"})])
+
+    class Silent:
+        learns = True
+
+        def propose(self, request: Request) -> Proposal | None:
+            raise AssertionError("asked")
+
+    sampler = WithEnqueued(Silent(), [EnqueuedPoint({"x": "0.5"}, None, "parameters")])
+    assert sampler.propose(Request(space, 0, 0)) == Proposal({"x": 0.5}, enqueued=0)

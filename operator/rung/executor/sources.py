@@ -86,7 +86,7 @@ def _source(plan: Plan, entry: WarmStartStudy, past: Past, path: str) -> Source:
         raise InvalidStudy(f"{path}.name", f"study {entry.name}: {error}") from error
     _same_directions(plan, past.study, f"{path}.name")
     runs = _runs(past)
-    order = best_first([_told(there, [facts for _, facts in each]) for each in runs], len(runs))
+    order = _best_first(there, runs)
     if entry.use is Use.ENQUEUE:
         points = _points(plan, past.study, (runs[i][0][0] for i in order), path)
         return Source(past.mark, points=tuple(islice(points, entry.top)))
@@ -109,6 +109,13 @@ def _runs(past: Past) -> list[list[Run]]:
         if trial.spec.number < past.mark.trials and facts.finished:
             found.setdefault(root_of(facts), []).append((trial, facts))
     return [runs for root, runs in found.items() if runs[0][0].spec.number == root]
+
+
+def _best_first(there: Plan, assignments: Sequence[Sequence[Run]]) -> list[int]:
+    """By the other study's objectives; where it repeats, what it has confirmed goes before what may be luck."""
+    runs = [[facts for _, facts in each] for each in assignments]
+    order = best_first([_told(there, each) for each in runs], len(runs))
+    return sorted(order, key=lambda i: not result_of(there, runs[i]).confirmed)  # stable
 
 
 def _told(view: Plan, runs: Sequence[TrialFacts], source: str = "") -> Told:

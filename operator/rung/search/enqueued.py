@@ -91,7 +91,8 @@ class WithEnqueued:
                 continue
             if point.values is not None:
                 return Proposal(space.known(point.parameters, point.path), enqueued=key, values=point.values)
-            parameters = _fill(point, space, self._fillings(request), request)
+            fillings = iter(()) if _is_whole(point, space) else self._fillings(request)
+            parameters = _fill(point, space, fillings, request)
             if space.key(parameters) not in request.taken:
                 return Proposal(parameters, enqueued=key)
         return self._sampler.propose(request)
@@ -112,6 +113,12 @@ class WithEnqueued:
             yield u.tolist()
         while True:
             yield random.random(space.d).tolist()
+
+
+def _is_whole(point: EnqueuedPoint, space: Space) -> bool:
+    """Whether it leaves nothing open: then no sampler, which may take its time, has to be asked."""
+    completed = space.complete(point.parameters, (0.5,) * space.d, point.path)
+    return all(d.name in point.parameters for d in space.dimensions if d.name in completed)
 
 
 def _fill(
