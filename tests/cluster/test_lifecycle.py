@@ -195,10 +195,10 @@ def test_where_nothing_works_the_study_fails_at_once(api: Api, namespace: str) -
             id="an unknown name in a constraint",
         ),
         pytest.param(
-            {"sampler": {"type": "GP"}},
-            "spec.sampler.type",
-            "GP",
-            id="a sampler that is not implemented is named as such",
+            {"metrics": {"source": "File", "file": {"path": "/x"}}},
+            "spec.metrics.source",
+            "File",
+            id="what is not implemented is named as such",
         ),
         pytest.param(
             {"trial": {"podTemplate": {"spec": {"containers": [{"name": "t", "image": "i", "argz": ["1"]}]}}}},
