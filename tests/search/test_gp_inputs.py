@@ -171,7 +171,7 @@ class TestKnowledge:
         ]  # fmt: skip
         setting = Setting(space)
         beliefs = Modeller(Encoding(space), 1).beliefs(Reader(setting).read(history))
-        assert len(beliefs.rows) <= 400
+        assert len(beliefs.rows) <= 300
         assert set(np.argsort(values)[:50]) <= set(beliefs.rows)
         at = np.random.default_rng(1).random((50, 3))
         target = beliefs.warps[0](((at - 0.4) ** 2).sum(axis=1))

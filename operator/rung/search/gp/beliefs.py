@@ -31,7 +31,7 @@ from rung.space.space import Array
 Rows = NDArray[np.intp]
 
 STRAIGHT = 5.0  # spreads beyond the median to which targets of several objectives are linear
-MOST = 400  # rows of one model: its Cholesky factor and a thousand candidates take about 20 ms
+MOST = 300  # rows of one model: what is done with its matrix takes about 20 ms
 FITTED = 200  # rows that hyperparameters are fitted to
 EACH = 40  # up to so many trials each new one is worth a fit
 GROWTH = 1.1

@@ -67,18 +67,15 @@ class Reader:
         spoken = [i for i, trial in enumerate(told) if self._says_something(trial)]
         says = [told[i] for i in spoken]
         n, m = len(says), setting.objectives
-        y, errors = np.full((n, m), np.nan), np.zeros((n, m))
+        y = _table([trial.objectives for trial in says], m)
+        errors = np.zeros((n, m))
         for i, trial in enumerate(says):
-            if trial.objectives:
-                y[i] = trial.objectives
-            if any(trial.deviations):
+            if trial.deviations:
                 errors[i] = [deviation or 0.0 for deviation in trial.deviations]
-        violations = np.full((n, setting.constraints), np.nan)
-        for i, trial in enumerate(says):
-            if trial.violations:
-                violations[i] = trial.violations
+        violations = _table([trial.violations for trial in says], setting.constraints)
         names = sorted({trial.source for trial in says} - {""})
-        source = np.array([names.index(trial.source) + 1 if trial.source else 0 for trial in says], dtype=np.intp)
+        number_of = {"": 0, **{name: k + 1 for k, name in enumerate(names)}}
+        source = np.array([number_of[trial.source] for trial in says], dtype=np.intp)
         failed = np.array([trial.state in _BROKEN and not trial.objectives for trial in says], dtype=bool)
         if setting.target is not None:
             _complete(says, y, errors, source, setting.target)
@@ -87,6 +84,12 @@ class Reader:
 
     def _says_something(self, trial: Told) -> bool:
         return bool(trial.objectives or trial.state in _BROKEN or (trial.curve and self._setting.target is not None))
+
+
+def _table(rows: Sequence[Sequence[float] | None], columns: int) -> Array:
+    """(n, columns); NaN where a trial has no row."""
+    nothing = (np.nan,) * columns
+    return np.array([row or nothing for row in rows], dtype=float).reshape(len(rows), columns)
 
 
 def _complete(says: Sequence[Told], y: Array, errors: Array, source: NDArray[np.intp], target: float) -> None:

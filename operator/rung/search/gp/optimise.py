@@ -21,7 +21,8 @@ from rung.space.space import Array
 
 Index = NDArray[np.intp]
 
-EVERYWHERE, AROUND = 400, 300  # candidates
+EVERYWHERE, AROUND = 400, 300  # candidates, for a model of up to FULL rows; fewer for a larger one, which is slower
+FULL = 150
 STARTS = 4  # of them that gradients start from, together
 STEPS = 20  # of these gradients
 MOVERS = 2  # ends whose discrete neighbours are looked at
@@ -48,7 +49,7 @@ def best_first(
     """Points, (d,) each, the most promising first. `feasible` (k, d) are known feasible points, for a space of which
     most is not; None: all of it is.
     """
-    points = candidates(encoding, region, incumbents, rng, feasible)
+    points = candidates(score, encoding, region, incumbents, rng, feasible)
     values = score.at(encoding.features(points))
     order = np.argsort(-values, kind="stable")
     if feasible is None:
@@ -70,24 +71,30 @@ def best_first(
 
 
 def candidates(
-    encoding: Encoding, region: Region, incumbents: Array, rng: np.random.Generator, feasible: Array | None
+    score: Score,
+    encoding: Encoding,
+    region: Region,
+    incumbents: Array,
+    rng: np.random.Generator,
+    feasible: Array | None,
 ) -> Array:
-    """(EVERYWHERE + AROUND, d) snapped points."""
-    d = encoding.d
-    everywhere = region.low + rng.random((EVERYWHERE, d)) * (region.high - region.low)
+    """(k, d) snapped points, the first of them from everywhere."""
+    d, share = encoding.d, min(1.0, FULL / score.rows)
+    many, near = int(EVERYWHERE * share), int(AROUND * share)
+    everywhere = region.low + rng.random((many, d)) * (region.high - region.low)
     if feasible is not None and len(feasible):
-        everywhere[: len(feasible)] = feasible[:EVERYWHERE]
+        everywhere[: len(feasible)] = feasible[:many]
     # Few coordinates at a time: in many dimensions a move along all of them leads away from what made a point good.
-    around = incumbents[rng.integers(len(incumbents), size=AROUND)]
-    share = np.minimum(rng.choice([2.0, 5.0, d], size=(AROUND, 1)) / d, 1.0)
-    moves = rng.random((AROUND, d)) < share
-    moves[np.arange(AROUND), rng.integers(d, size=AROUND)] = True
-    width = 10.0 ** rng.uniform(-2.5, -0.5, size=(AROUND, 1))
-    places = around + width * rng.standard_normal((AROUND, d))
+    around = incumbents[rng.integers(len(incumbents), size=near)]
+    moved = np.minimum(rng.choice([2.0, 5.0, d], size=(near, 1)) / d, 1.0)
+    moves = rng.random((near, d)) < moved
+    moves[np.arange(near), rng.integers(d, size=near)] = True
+    width = 10.0 ** rng.uniform(-2.5, -0.5, size=(near, 1))
+    places = around + width * rng.standard_normal((near, d))
     places = np.abs(places)
     places = np.clip(np.where(places > 1, 2 - places, places), 0, 1)
-    redrawn = rng.random((AROUND, d))
-    places = np.where(~encoding.continuous & (rng.random((AROUND, d)) < 0.5), redrawn, places)
+    redrawn = rng.random((near, d))
+    places = np.where(~encoding.continuous & (rng.random((near, d)) < 0.5), redrawn, places)
     nearby = np.clip(np.where(moves, places, around), region.low, region.high)
     return encoding.snapped(np.vstack([everywhere, nearby]))
 

@@ -35,6 +35,13 @@ class Score:
     best: float | None
     boxes: tuple[Array, Array] | None
 
+    @property
+    def rows(self) -> int:
+        """Of the largest model."""
+        return max(
+            (len(model.all_scaled) for model in (*self.objectives, *(m for m, _ in self.constraints))), default=1
+        )
+
     def at(self, phi: Array) -> Array:
         """(k,) of k points."""
         value = np.zeros(len(phi))
