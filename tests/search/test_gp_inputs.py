@@ -151,15 +151,15 @@ class TestKnowledge:
             Told(6, at[7], TrialState.SUCCEEDED, (0.4,), (float("nan"),), deviations=(0.2,)),
         ]
         known = Reader(Setting(space, constraints=1, target=9.0)).read(history[::-1])
-        assert known.u[:, 0] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.7, 0.6])
-        assert known.source.tolist() == [0, 0, 0, 0, 0, 1]
-        assert known.failed.tolist() == [False, False, True, False, False, False]
-        assert known.measured.tolist() == [True, True, False, True, True, True]
-        assert known.feasible.tolist() == [True, False, False, True, True, False]
-        assert known.y[[0, 4, 5], 0].tolist() == [0.3, 0.4, 7.0]
-        assert 0.1 < known.y[1, 0] < 0.8  # a forecast, not what it had come to
-        assert known.errors[:, 0].tolist()[4] == 0.2
-        assert (known.errors[[1, 3], 0] > 0).all()
+        assert known.u[:, 0] == pytest.approx([0.6, 0.0, 0.1, 0.2, 0.3, 0.7])
+        assert known.source.tolist() == [1, 0, 0, 0, 0, 0]
+        assert known.failed.tolist() == [False, False, False, True, False, False]
+        assert known.measured.tolist() == [True, True, True, False, True, True]
+        assert known.feasible.tolist() == [False, True, False, False, True, True]
+        assert known.y[[1, 5, 0], 0].tolist() == [0.3, 0.4, 7.0]
+        assert 0.1 < known.y[2, 0] < 0.8  # a forecast, not what it had come to
+        assert known.errors[5, 0] == 0.2
+        assert (known.errors[[2, 4], 0] > 0).all()
         assert known.pending[:, 0] == pytest.approx([0.3, 0.4])
 
     def test_thousands_of_trials_make_a_model_of_some_hundreds_with_the_best_among_them(self) -> None:

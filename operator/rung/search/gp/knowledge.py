@@ -7,7 +7,7 @@
     failed (n,)  finished without objectives: Failed, Infeasible
     source (n,)  0: this study; 1, 2, …: the others, in the order of their names
 
-Rows are in the order of (source, number), so the order in which facts arrive makes no difference.
+Rows are in the order of `observed`, so the order in which facts arrive makes no difference.
 """
 
 from __future__ import annotations
