@@ -95,8 +95,9 @@ def difference(found: Found, one: str, other: str, problems: Sequence[str], mark
     means, variances, pairs = [], [], 0
     for p in problems:
         a, b = found.get(one, {}).get(p, {}), found.get(other, {}).get(p, {})
-        both = np.array([a[s][mark] - b[s][mark] for s in sorted(a.keys() & b.keys())])
-        if len(both) < 2:
+        with np.errstate(invalid="ignore"):  # nothing feasible yet in either
+            both = np.array([a[s][mark] - b[s][mark] for s in sorted(a.keys() & b.keys())])
+        if len(both) < 2 or not np.isfinite(both).all():
             return None
         means.append(both.mean())
         variances.append(both.var(ddof=1) / len(both))
