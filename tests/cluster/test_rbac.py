@@ -157,10 +157,11 @@ async def test_everything_that_the_operator_does_is_allowed(kube: Kube, api: Api
     [listed] = await kube.list("studies", namespace)
     assert listed["metadata"]["uid"] == made["metadata"]["uid"]
 
-    trial = await kube.create("trials", namespace, a_trial(made))
-    written = await kube.replace_status("trials", namespace, "s-0", {**trial, "status": {"state": "Pending"}})
-    assert written["status"]["state"] == "Pending"
-    assert await kube.list("trials", namespace, field_selector="status.finished!=true")
+    await kube.create("trials", namespace, a_trial(made))
+    trial = await kube.get("trials", namespace, "s-0")
+    await kube.replace_status("trials", namespace, "s-0", {**trial, "status": {"state": "Pending"}})
+    [unfinished] = await kube.list("trials", namespace, field_selector="status.finished!=true")
+    assert unfinished["status"]["state"] == "Pending"
 
     job = render_job(study, Trial.model_validate(trial), 1, None, None)
     await kube.dry_run_job(namespace, job)
