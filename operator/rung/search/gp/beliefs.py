@@ -16,8 +16,9 @@ milestones, the trials up to the last power of `GROWTH`: they change slowly, and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ from rung.search.gp.outputs import Violations, Warp
 from rung.space.space import Array
 
 Rows = NDArray[np.intp]
+Targets = Callable[[Array, Array], tuple[Array, Array]]
+"""(values, their errors) -> (targets, their noise variances)."""
 
 STRAIGHT = 5.0  # spreads beyond the median to which targets of several objectives are linear
 MOST = 300  # rows of one model: what is done with its matrix takes about 20 ms
@@ -73,8 +76,9 @@ class Modeller:
         for j in range(y.shape[1]):
             own = measured[known.source[measured] == 0]
             warp = Warp.of(y[own if len(own) > 1 else measured, j], STRAIGHT if y.shape[1] > 1 else 0.0)
-            noise = (errors[:, j] * warp.slope(y[:, j])) ** 2
-            objectives.append(self._posterior(phi, warp(y[:, j]), noise, measured, rows, pending))
+            hyper = self._hyper(phi, y[:, j], errors[:, j], measured, partial(_warped, warp.straight))
+            t, noise = warp(y[rows, j]), (errors[rows, j] * warp.slope(y[rows, j])) ** 2
+            objectives.append(Posterior(hyper, phi[rows], t, noise, pending))
             warps.append(warp)
         return Beliefs(rows, phi, tuple(objectives), tuple(warps), self._constraints(known, phi, pending))
 
@@ -92,24 +96,18 @@ class Modeller:
             targets, limit = bend(column), float(bend(np.array([most]))[0])
             rows = reported[self._selected(phi[reported], np.abs(targets[reported, None] - limit))]
             zero = np.zeros(len(targets))
-            out.append((self._posterior(phi, targets, zero, reported, rows, pending), limit))
+            hyper = self._hyper(phi, column, zero, reported, _bent)
+            out.append((Posterior(hyper, phi[rows], targets[rows], zero[rows], pending), limit))
         return tuple(out)
 
-    def _posterior(
-        self, phi: Array, t: Array, noise: Array, all_rows: Rows, rows: Rows, pending: Array | None
-    ) -> Posterior:
-        hyper = self._hyper(phi, t, noise, all_rows)
-        return Posterior(hyper, phi[rows], t[rows], noise[rows], pending)
-
-    def _hyper(self, phi: Array, t: Array, noise: Array, rows: Rows) -> Hyper:
+    def _hyper(self, phi: Array, values: Array, errors: Array, rows: Rows, targets: Targets) -> Hyper:
+        """Of the rows up to the milestone. Their targets are made of these alone, so the fit stays until the next one."""
         n = len(rows) - self._parallelism
         if n > EACH:
             rows = rows[: int(EACH * GROWTH ** np.floor(np.log(n / EACH) / np.log(GROWTH)))]
         if len(rows) > FITTED:
             rows = rows[np.linspace(0, len(rows) - 1, FITTED).astype(np.intp)]
-        x, y, v = phi[rows], t[rows], noise[rows]
-        if len(rows) < len(t):
-            y = (y - y.mean()) / (y.std() or 1.0)
+        x, (y, v) = phi[rows], targets(values[rows], errors[rows])
         key = hashlib.blake2b(x.tobytes() + y.tobytes() + v.tobytes(), digest_size=16).digest()
         hyper = self._fits.get(key)
         if hyper is None:
@@ -147,10 +145,19 @@ class Modeller:
                 t = warp(y[theirs, j])
                 noise = (errors[theirs, j] * warp.slope(y[theirs, j])) ** 2
                 rows = self._selected(phi[theirs], t[:, None])
-                hyper = self._hyper(phi[theirs], t, noise, rows)
+                hyper = self._hyper(phi[theirs], y[theirs, j], errors[theirs, j], rows, partial(_warped, 0.0))
                 model = Posterior(hyper, phi[theirs[rows]], t[rows], noise[rows])
                 y[theirs, j], errors[theirs, j] = _onto(warp, t, model.mean(phi[own]), known.y[own, j], noise)
         return y, errors
+
+
+def _warped(straight: float, y: Array, errors: Array) -> tuple[Array, Array]:
+    warp = Warp.of(y, straight)
+    return warp(y), (errors * warp.slope(y)) ** 2
+
+
+def _bent(c: Array, errors: Array) -> tuple[Array, Array]:
+    return Violations.of(c)(c), errors
 
 
 def _onto(warp: Warp, theirs: Array, at_ours: Array, ours: Array, noise: Array) -> tuple[Array, Array]:
