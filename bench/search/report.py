@@ -70,9 +70,8 @@ def _rows(
                 row = kept(
                     cache, {"suite": suite, "problem": name, "method": method, "seed": seed}, current.get(method)
                 )
-                if row is None:
-                    break
-                yield row
+                if row is not None:
+                    yield row
 
 
 def _suite(suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str, Problem]) -> dict[str, Any]:
