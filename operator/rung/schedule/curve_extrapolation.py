@@ -32,7 +32,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rung.schedule.protocol import Entry, Expected, Judgement, RungTable, Statistic, Verdict
+from rung.schedule.at_steps import AtSteps
+from rung.schedule.protocol import Entry, RungTable, Statistic, Verdict
 from rung.schedule.rungs import evenly
 from rung.schedule.wording import Wording
 
@@ -51,62 +52,38 @@ LEAST_NOISE = 0.01
 """Standard deviation, as a share of the range of the curve: a curve that fits exactly is still no certainty."""
 
 
-class CurveExtrapolation:
+class CurveExtrapolation(AtSteps):
     """Forecasts each trial by itself."""
 
     statistic = Statistic.REDUCED
-    synchronous = False
 
     def __init__(self, low: int, high: int, *, wording: Wording | None = None) -> None:
         """Raises ValueError unless 1 <= low <= high."""
-        self._steps = evenly(low, high)
-        self._wording = wording or Wording()
+        super().__init__(evenly(low, high), high, wording)
+        self._end = high
 
-    @property
-    def target(self) -> int:
-        """The last step."""
-        return self._steps[-1]
-
-    def bracket(self, number: int) -> int:  # noqa: ARG002 - the protocol's signature
-        """All trials are compared with the same best one."""
-        return 0
-
-    def rungs(self, bracket: int) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's signature
-        """The steps at which curves are looked at."""
-        return self._steps
-
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:
+    def word(self, table: RungTable, entry: Entry) -> tuple[Verdict, str]:
         """Stop if the forecast leaves too little hope."""
-        if entry.rung not in self._steps:
-            raise ValueError(f"trial {entry.number}: step {entry.rung} is none of {self._steps}")
-        verdict, reason = self._word(table, entry)
-        return Judgement(entry.number, entry.rung, verdict, reason)
-
-    def settle(self, table: RungTable, bracket: int, expected: Expected) -> list[Judgement]:  # noqa: ARG002
-        """Nothing is ever open."""
-        return []
-
-    def _word(self, table: RungTable, entry: Entry) -> tuple[Verdict, str]:
         wording, value = self._wording, entry.value
-        if entry.rung == self.target:
+        if entry.rung == self._end:
             return Verdict.CONTINUE, wording.last(entry.rung, value)
         t, y = self._curve(table, entry)
-        whole = [e.value for e in table.at(0, self.target) if e.order < entry.order]
+        whole = [e.value for e in table.at(0, self._end) if e.order < entry.order]
         if len(y) < POINTS or not whole:
             return Verdict.CONTINUE, wording.unforeseen(entry.rung, value, points=len(y), runs=len(whole))
         chance, mean = forecast(t, y, whole[0])
         is_best = table.at(0, entry.rung).compare(entry).rank == 1
         if chance < DOUBT and not is_best:
-            reason = wording.hopeless(entry.rung, value, mean, whole[0], end=self.target, chance=chance, of=len(whole))
+            reason = wording.hopeless(entry.rung, value, mean, whole[0], end=self._end, chance=chance, of=len(whole))
             return Verdict.STOP, reason
-        return Verdict.CONTINUE, wording.hopeful(entry.rung, value, mean, whole[0], end=self.target, chance=chance)
+        return Verdict.CONTINUE, wording.hopeful(entry.rung, value, mean, whole[0], end=self._end, chance=chance)
 
     def _curve(self, table: RungTable, entry: Entry) -> tuple[Array, Array]:
         """What the trial has said up to this entry: shares of the last step, and values."""
         before = (table.entry(entry.number, step) for step in self._steps if step < entry.rung)
         said = [(e.rung, e.value) for e in before if e is not None and e.order < entry.order]
         points = np.array([*said, (entry.rung, entry.value)], dtype=float)
-        return points[:, 0] / self.target, points[:, 1]
+        return points[:, 0] / self._end, points[:, 1]
 
 
 def forecast(t: Array, y: Array, best: float) -> tuple[float, float]:

@@ -14,7 +14,8 @@ there the steps compared lie further and further apart. Source: Golovin et al. 2
 
 from __future__ import annotations
 
-from rung.schedule.protocol import Entry, Expected, Judgement, RungTable, Statistic, Verdict
+from rung.schedule.at_steps import AtSteps
+from rung.schedule.protocol import Entry, RungTable, Statistic, Verdict
 from rung.schedule.rungs import evenly, thinning
 from rung.schedule.wording import Wording
 
@@ -22,11 +23,10 @@ MIN_TRIALS = 3
 """Fewer make a median that one odd trial can move at will; of three it takes two."""
 
 
-class MedianStop:
+class MedianStop(AtSteps):
     """Compares a trial's best with the median of the others' running means. An entry's value is its running mean."""
 
     statistic = Statistic.RUNNING_MEAN
-    synchronous = False
 
     def __init__(
         self, start_step: int, high: int | None, *, min_trials: int = MIN_TRIALS, wording: Wording | None = None
@@ -36,36 +36,11 @@ class MedianStop:
         """
         if min_trials < 1:
             raise ValueError(f"a median needs at least one other trial, got min_trials {min_trials}")
-        self._steps = thinning(start_step) if high is None else evenly(start_step, high)
-        self._target = high
+        super().__init__(thinning(start_step) if high is None else evenly(start_step, high), high, wording)
         self._min_trials = min_trials
-        self._wording = wording or Wording()
 
-    @property
-    def target(self) -> int | None:
-        """The last step, if the study names one."""
-        return self._target
-
-    def bracket(self, number: int) -> int:  # noqa: ARG002 - the protocol's signature
-        """All trials are compared with each other."""
-        return 0
-
-    def rungs(self, bracket: int) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's signature
-        """The steps at which values are compared."""
-        return self._steps
-
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:
+    def word(self, table: RungTable, entry: Entry) -> tuple[Verdict, str]:
         """Stop if the best so far is strictly worse than the median. An entry without `best` is taken at its mean."""
-        if entry.rung not in self._steps:
-            raise ValueError(f"trial {entry.number}: step {entry.rung} is none of {self._steps}")
-        verdict, reason = self._word(table, entry)
-        return Judgement(entry.number, entry.rung, verdict, reason)
-
-    def settle(self, table: RungTable, bracket: int, expected: Expected) -> list[Judgement]:  # noqa: ARG002
-        """Nothing is ever open."""
-        return []
-
-    def _word(self, table: RungTable, entry: Entry) -> tuple[Verdict, str]:
         best = entry.value if entry.best is None else entry.best
         if entry.rung == self._target:
             return Verdict.CONTINUE, self._wording.last(entry.rung, best)
