@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from rung.api.errors import InvalidStudy
-from rung.api.study import Mode, SchedulerType, StudySpec, parse_study
+from rung.api.study import Mode, PbtOptions, SchedulerType, StudySpec, parse_study
 from rung.schedule import Entry, RungTable, Verdict, make_scheduler
 from rung.schedule.rungs import thinning
 
@@ -19,7 +19,10 @@ def spec(scheduler: Mapping[str, object], *, direction: str = "Minimize") -> Stu
             "objectives": [{"metric": "score", "direction": direction}],
             "parameters": [{"name": "lr", "type": "Double", "min": "0.1", "max": "1"}],
             "scheduler": scheduler,
-            "trial": {"podTemplate": {"spec": {"containers": [{"name": "trial", "image": "digits:1"}]}}},
+            "trial": {
+                "checkpoint": {"persistentVolumeClaim": "runs"},
+                "podTemplate": {"spec": {"containers": [{"name": "trial", "image": "digits:1"}]}},
+            },
         },
     }
     return parse_study(document, strict=True).spec
@@ -64,6 +67,20 @@ EPOCHS = {"metric": "epoch", "max": 27}
             (5, 6, 7, 8),
             8,
             id="the median rule starts at resource.min",
+        ),
+        pytest.param(
+            {"type": "PBT", "resource": {"max": 12}, "pbt": {"population": 4, "intervalSteps": 5}},
+            "Pbt",
+            (5, 10, 12),
+            12,
+            id="a population is compared at every interval",
+        ),
+        pytest.param(
+            {"type": "PBT", "resource": {"max": 50}, "pbt": {"population": 4}},
+            "Pbt",
+            tuple(range(5, 51, 5)),
+            50,
+            id="ten times, if nobody says how often",
         ),
         pytest.param(
             {"type": "MedianStop", "medianStop": {"startStep": 2}},
@@ -132,7 +149,14 @@ def changed(**scheduler: object) -> StudySpec:
         pytest.param({"eta": 1}, "spec.scheduler", "InvalidSpec", "eta of at least 2", id="an eta of one"),
         pytest.param({"brackets": 5}, "spec.scheduler", "InvalidSpec", "1 to 4 brackets, got 5", id="many brackets"),
         pytest.param({"mode": Mode.PROMOTE}, "spec.scheduler.mode", "NotImplemented", "use Stop", id="mode Promote"),
-        pytest.param({"type": SchedulerType.PBT}, "spec.scheduler.type", "NotImplemented", "PBT is not", id="PBT"),
+        pytest.param({"type": SchedulerType.PB2}, "spec.scheduler.type", "NotImplemented", "PB2 is not", id="PB2"),
+        pytest.param(
+            {"type": SchedulerType.PBT, "pbt": PbtOptions(population=4, interval_steps=99)},
+            "spec.scheduler.pbt.intervalSteps",
+            "InvalidSpec",
+            "no comparison before",
+            id="an interval that is never over",
+        ),
     ],
 )
 def test_what_cannot_run_is_refused_with_its_field(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from rung.api.errors import InvalidStudy
-from rung.api.study import Direction, Mode, Resource, SchedulerSpec, SchedulerType, StudySpec
+from rung.api.study import Direction, Mode, PbtOptions, Resource, SchedulerSpec, SchedulerType, StudySpec
 from rung.schedule.asha import Asha
 from rung.schedule.curve_extrapolation import CurveExtrapolation
 from rung.schedule.hyperband import Hyperband
 from rung.schedule.median_stop import MIN_TRIALS, MedianStop
 from rung.schedule.none import NoScheduler
 from rung.schedule.pasha import Pasha
+from rung.schedule.pbt import Pbt
 from rung.schedule.protocol import (
     Entry,
     Judgement,
@@ -34,6 +35,7 @@ __all__ = [
     "Membership",
     "NoScheduler",
     "Pasha",
+    "Pbt",
     "Rung",
     "RungTable",
     "Scheduler",
@@ -46,6 +48,10 @@ __all__ = [
 
 DEFAULT_ETA = 3
 """The paper's choice: e is the optimum of its bound, and 3 is the next whole number."""
+
+INTERVALS = 10
+"""Comparisons in a population's training where nobody says how many: enough to follow a schedule, few enough for each to tell
+more than noise."""
 
 
 def make_scheduler(spec: StudySpec) -> Scheduler:
@@ -67,6 +73,8 @@ def make_scheduler(spec: StudySpec) -> Scheduler:
     if resource is None:
         message = f"{asked.type.value} compares trials at steps: give resource, for example {{metric: epoch, max: 27}}"
         raise InvalidStudy("spec.scheduler.resource", message)
+    if asked.type is SchedulerType.PBT and asked.pbt is not None:
+        return _population(spec, asked.pbt, resource)
     try:
         return _compared(asked, resource, _wording(spec, resource))
     except ValueError as error:
@@ -91,8 +99,27 @@ def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Sch
         case SchedulerType.CURVE_EXTRAPOLATION:
             return CurveExtrapolation(low, high, wording=wording)
         case _:
-            message = f"{asked.type.value} is not implemented yet; use ASHA, PASHA, HyperTune, Hyperband or MedianStop"
+            message = (
+                f"{asked.type.value} is not implemented yet; use PBT, ASHA, PASHA, HyperTune, Hyperband or MedianStop"
+            )
             raise InvalidStudy("spec.scheduler.type", message, reason="NotImplemented")
+
+
+def _population(spec: StudySpec, options: PbtOptions, resource: Resource) -> Pbt:
+    """Raises InvalidStudy where there is no step to compare at, or too many."""
+    interval = options.interval_steps or max(1, resource.max // INTERVALS)
+    try:
+        return Pbt(
+            resource.min,
+            resource.max,
+            interval,
+            population=options.population,
+            quantile=float(options.quantile),
+            seed=spec.seed,
+            wording=_wording(spec, resource),
+        )
+    except ValueError as error:
+        raise InvalidStudy("spec.scheduler.pbt.intervalSteps", str(error)) from error
 
 
 def _median_stop(asked: SchedulerSpec, resource: Resource | None, spec: StudySpec) -> MedianStop:

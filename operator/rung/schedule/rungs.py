@@ -53,6 +53,26 @@ def evenly(low: int, high: int, most: int = MAX_RUNGS) -> tuple[int, ...]:
     return tuple(low + span * i // (most - 1) for i in range(most))
 
 
+def every(interval: int, low: int, high: int) -> tuple[int, ...]:
+    """The multiples of `interval` from `low` on, and `high`.
+
+    Raises ValueError unless interval >= 1 and low <= high, there is one below `high`, and there are at most 32 in all.
+    """
+    if interval < 1 or low > high:
+        raise ValueError(f"steps need an interval of at least 1 and min <= max, got {interval}, {low} and {high}")
+    first = -(-low // interval) * interval
+    steps = (*range(first, high, interval), high)
+    if len(steps) == 1:
+        raise ValueError(f"every {interval} steps from {low} on there is no comparison before {high}")
+    if len(steps) > MAX_RUNGS:
+        least = -(-high // MAX_RUNGS)
+        raise ValueError(
+            f"every {interval} steps from {low} to {high} makes {len(steps)} comparisons, {MAX_RUNGS} are possible: "
+            f"compare every {least} steps"
+        )
+    return steps
+
+
 DENSE = 12
 """Steps compared one by one before they thin out: as long as a short training of epochs."""
 
