@@ -52,7 +52,8 @@ def test_the_sdks_own_last_words_are_understood() -> None:
     said, sightings = Said(), Sightings()
     for step in range(1, 1001):
         said.add(step, {"loss": 1 / step})
-    said.outputs, said.checkpoint_step, said.stopping = {"model": "s3://m"}, 900, True
+    said.add(900, {"checkpoint_step": 900})
+    said.outputs, said.stopping = {"model": "s3://m"}, True
     found = parse_termination(said.last_words(), WANTED, sightings)
     assert found[-1] == Observation(1000, {"loss": 0.001})
     assert sightings.outputs == {"model": "s3://m"}

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung_trial._said import MESSAGE_BYTES, Said, plain
+from rung_trial._said import MESSAGE_BYTES, Said
+from rung_trial._trial import number
 from tests.trial_image.processes import Ended, ended, free_port, observations, process, python
 
 Row = tuple[float, dict[str, float]]  # step, values
@@ -161,6 +162,14 @@ with rung_trial.start() as trial:
     assert [step for step, _ in json.loads(log.read_bytes())["observations"]] == want
 
 
+def test_a_checkpoint_after_it_does_not_take_the_last_observations_place() -> None:
+    said = Said()
+    for values in ({"loss": 0.5}, {"loss": 0.25}, {"checkpoint_step": 2}):
+        said.add(2, values)
+    assert said.page(since=3)["observations"] == []  # asked for, and by that acknowledged
+    assert json.loads(said.last_words())["observations"] == [[2, {"loss": 0.25}]]
+
+
 def test_a_termination_log_that_cannot_be_written_is_one_line_on_stderr(tmp_path: Path) -> None:
     got = ended(
         python("import rung_trial\nwith rung_trial.start() as t: t.report(step=1, a=1)"),
@@ -186,8 +195,10 @@ def last_words(unread: list[Row], outputs: dict[str, str], checkpoint: float | N
     """Of somebody who said just that."""
     said = Said()
     for step, values in unread:
-        said.add(step, {name: plain(value) for name, value in values.items()})
-    said.outputs, said.checkpoint_step = outputs, checkpoint
+        said.add(step, {name: number(name, value) for name, value in values.items()})
+    said.outputs = outputs
+    if checkpoint is not None:
+        said.add(said.step, {"checkpoint_step": checkpoint})
     return said.last_words()
 
 
@@ -232,7 +243,7 @@ def test_thinning_keeps_the_end_dense_and_the_beginning_sparse() -> None:
         pytest.param(
             [(1, {"a": 1.0}), (1, {"checkpoint_step": 1.0})],
             {},
-            {"observations": [[1, {"a": 1}]], "outputs": {}, "checkpoint_step": None},
+            {"observations": [[1, {"a": 1}]], "outputs": {}, "checkpoint_step": 1},
             id="a checkpoint has its own place",
         ),
         pytest.param(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from rung_trial._said import CONNECTIONS
 from tests.trial_image.processes import ended, free_port, get, observations, process, python
 
 # Reports what it is told on stdin, `step value` per line, until stdin ends.
@@ -64,7 +66,7 @@ def test_a_report_is_one_line_of_strict_json(call: str, want: list[dict[str, obj
     [
         pytest.param("step=1, val_loss='low'", "TypeError: val_loss must be a number, got 'low'", id="a word"),
         pytest.param("step=1, val_loss=None", "TypeError: val_loss must be a number, got None", id="nothing"),
-        pytest.param("step=-1, a=1", "ValueError: epoch must be a finite number of at least 0, got -1.0", id="below 0"),
+        pytest.param("step=-1, a=1", "ValueError: epoch must be a finite number of at least 0, got -1", id="below 0"),
         pytest.param("step=float('nan'), a=1", "ValueError: epoch must be a finite number", id="a step that is none"),
     ],
 )
@@ -181,6 +183,32 @@ def test_clients_that_hang_delay_neither_the_training_nor_the_operator() -> None
         assert observations(port)["next"] == 2
         for connection in hanging:
             connection.close()
+
+
+def test_a_training_that_ran_out_of_file_descriptors_is_heard_again_once_it_has_some() -> None:
+    port = free_port()
+    program = """
+import resource, rung_trial
+with rung_trial.start() as trial:
+    trial.report(step=1, loss=0.5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    print("none left", flush=True)
+    input()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    input()
+"""
+    with process(python(program), RUNG_TRIAL="t", RUNG_METRICS_PORT=port) as trial:
+        assert [json.loads(trial.line())["step"], trial.line()] == [1, "none left"]
+        with contextlib.ExitStack() as several:  # accept(2) takes a descriptor before it waits: one more than it has
+            for _ in range(CONNECTIONS + 1):
+                last = several.enter_context(socket.create_connection(("127.0.0.1", int(port)), timeout=1))
+                last.sendall(b"GET /observations HTTP/1.1\r\n\r\n")
+            with pytest.raises(TimeoutError):
+                last.recv(1)
+            trial.tell("")
+            last.settimeout(30)
+            assert last.recv(1000).startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@
 Every report is a JSON line on stdout and an observation that the operator fetches over HTTP; what it has not fetched
 when the process ends goes into the termination message. SIGTERM ends `steps()`, makes `should_stop()` true and the exit
 code 143. Without an operator (no RUNG_TRIAL in the environment) the same program runs and only prints.
-`rung_trial.integrations` has callbacks for frameworks, the command `rung-trial` is for other languages, and
-docs/trial-contract.md is the protocol: a program can speak it without this package.
+Frameworks: `rung_trial.integrations`. Other languages: the command `rung-trial`. The protocol: docs/trial-contract.md.
 """
 
 import os

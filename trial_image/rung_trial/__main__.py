@@ -24,7 +24,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rung_trial._said import plain
 from rung_trial._trial import BAD_CONFIGURATION, TERMINATION_LOG, Trial, complain, number
 
 
@@ -53,11 +52,11 @@ def main() -> int:
 
 def report(trial: Trial, given: Sequence[str]) -> int:
     """Say the pairs as one observation. Who remembers no step leaves the counting to whoever reads the line."""
-    values = {name: number(name, text) for name, text in _pairs(given).items()}
+    values = {name: float(number(name, text)) for name, text in _pairs(given).items()}
     if _remember(trial) or trial.counter in values or "step" in values:
         trial.report(step=values.pop("step", None), metrics=values)
     else:
-        print(json.dumps({name: plain(value) for name, value in values.items()}), flush=True)
+        print(json.dumps({name: number(name, value) for name, value in values.items()}), flush=True)
     return 0
 
 
@@ -150,7 +149,9 @@ def _remember(trial: Trial) -> bool:
         for step, values in words["observations"]:
             trial.said.add(step, dict(values))
         trial.said.outputs.update(words["outputs"])
-        trial.said.checkpoint_step, trial.said.stopping = words["checkpoint_step"], "stopping" in words
+        trial.said.stopping = "stopping" in words
+        if words["checkpoint_step"] is not None:
+            trial.said.last["checkpoint_step"] = words["checkpoint_step"]
     except (ValueError, TypeError, KeyError):
         pass  # empty at first, or somebody else's words, which this call's replace
     return True

@@ -9,7 +9,6 @@ hangs delays neither the training nor the operator.
 from __future__ import annotations
 
 import json
-import math
 import re
 import socket
 import threading
@@ -36,18 +35,16 @@ class Said:
         self.last: dict[str, float | str] = {}  # of each metric
         self.outputs: dict[str, str] = {}
         self.step: float = 0
-        self.checkpoint_step: float | str | None = None
         self.stopping = self.done = False
         self._count = self._acknowledged = 0
         self._lock = threading.RLock()
 
     def add(self, step: float, values: dict[str, float | str]) -> None:
-        """One observation, its numbers as `plain` gives them."""
+        """One observation, its numbers as strict JSON has them."""
         with self._lock:
             self.observations.append((self._count, step, time.time(), values))
             self._count, self.step, self.done = self._count + 1, step, False
             self.last.update(values)
-            self.checkpoint_step = values.get("checkpoint_step", self.checkpoint_step)
 
     def page(self, since: int) -> dict[str, object]:
         """Observations from n = `since` on, as many as a reply may hold; all below `since` are acknowledged by that."""
@@ -65,8 +62,7 @@ class Said:
         """Prometheus text. What Prometheus allows in no name becomes `_`; of two that become one the first wins."""
         series: dict[str, object] = {}
         for name, value in {counter: self.step, **self.last}.items():
-            legal = "".join(c if c.isascii() and (c.isalnum() or c in "_:") else "_" for c in name)
-            series.setdefault("_" + legal if legal[:1].isdigit() else legal, value)
+            series.setdefault(re.sub(r"^(?=[0-9])|[^a-zA-Z0-9_:]", "_", name), value)
         return "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in series.items())
 
     def last_words(self) -> bytes:
@@ -76,29 +72,21 @@ class Said:
         curve's shape and its end survive. The last is always there; then outputs give way, then its own last metrics.
         """
         with self._lock:
-            unread = [seen for seen in self.observations if seen[0] >= self._acknowledged]
-            told = unread or list(self.observations)[-1:]
-            rows = [(step, dict(values)) for _, step, _, values in told if values.keys() != {"checkpoint_step"}]
-            outputs = dict(self.outputs)
-        words: dict[str, object] = {"observations": rows, "outputs": outputs, "checkpoint_step": self.checkpoint_step}
+            told = [seen for seen in self.observations if seen[3].keys() != {"checkpoint_step"}]
+            unread = [seen for seen in told if seen[0] >= self._acknowledged] or told[-1:]
+            rows = [(step, dict(values)) for _, step, _, values in unread]
+            outputs, checkpoint_step = dict(self.outputs), self.last.get("checkpoint_step")
+        words: dict[str, object] = {"observations": rows, "outputs": outputs, "checkpoint_step": checkpoint_step}
         if self.stopping:
             words["stopping"] = True
-        while True:
-            message = b"" if len(rows) > FITS_AT_MOST else json.dumps(words, separators=(",", ":")).encode()
-            if 0 < len(message) <= MESSAGE_BYTES:
-                return message
+        compact = json.JSONEncoder(separators=(",", ":")).encode
+        while len(rows) > FITS_AT_MOST or len(message := compact(words)) > MESSAGE_BYTES:
             if len(rows) > 1:
                 half = len(rows) // 2
                 rows[:half] = rows[1:half:2]
             else:
                 (outputs or rows[0][1]).popitem()
-
-
-def plain(value: float) -> float | str:
-    """A number as strict JSON has it: whole ones without `.0`, and a word where JSON has no number."""
-    if not math.isfinite(value):
-        return json.dumps(value)  # NaN, Infinity or -Infinity, as a text
-    return int(value) if value == int(value) and abs(value) < 2**53 else value
+        return message.encode()
 
 
 def serve(host: str, port: str, answer: Callable[[str, int], tuple[str, str] | None]) -> socket.socket:
@@ -109,16 +97,15 @@ def serve(host: str, port: str, answer: Callable[[str, int], tuple[str, str] | N
 
     def work() -> None:
         while True:
-            connection, _ = listener.accept()
-            deadline, request = time.monotonic() + DEADLINE_SECONDS, b""
             try:
-                with connection:
+                with listener.accept()[0] as connection:
+                    deadline, request = time.monotonic() + DEADLINE_SECONDS, b""
                     while b"\r\n\r\n" not in request and len(request) < REQUEST_BYTES:
                         connection.settimeout(max(deadline - time.monotonic(), 0.001))
                         request += connection.recv(REQUEST_BYTES) or b"\r\n\r\n"
                     connection.sendall(reply(request))
-            except OSError:
-                pass  # a time-out or a reset is the client's business
+            except OSError:  # a time-out or a reset is the client's business
+                time.sleep(0.2)  # the process may have run out of descriptors, and the next failure would come at once
 
     def reply(request: bytes) -> bytes:
         asked = REQUEST.match(request)

@@ -6,17 +6,18 @@ import atexit
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 
-from rung_trial._said import Said, plain, serve
+from rung_trial._said import Said, serve
 
 TYPE_CHECKING = False  # typing and pathlib cost a third of a short trial's start: only when needed
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Any, SupportsFloat
 
@@ -86,14 +87,13 @@ class Trial:
         """
         values = {name: number(name, value) for name, value in {**(metrics or {}), **more}.items()}
         at = values.pop(self.counter, number("step", self.said.step + 1 if step is None else step))
-        if not math.isfinite(at) or at < 0:
-            raise ValueError(f"{self.counter} must be a finite number of at least 0, got {at!r}")
+        if isinstance(at, str) or at < 0:
+            raise ValueError(f"{self.counter} must be a finite number of at least 0, got {at}")
         if not self._started:
             self.start()
         if self._speaks:
-            at, said = int(at) if at.is_integer() else at, {name: plain(value) for name, value in values.items()}
-            self.said.add(at, said)
-            self._print({self.counter: at, **said})
+            self.said.add(at, values)
+            self._print({self.counter: at, **values})
 
     def output(self, name: str, text: str) -> None:
         """A fact that is no number, for the Trial's status.outputs: a model's URI, a link. 8 of 256 characters."""
@@ -114,14 +114,35 @@ class Trial:
         """`after` + 1 up to the target (`default` without one), ending early once `should_stop()`."""
         return takewhile(lambda _: not self.should_stop(), range(after + 1, (self.target or default) + 1))
 
-    def checkpoint(self, step: int) -> AbstractContextManager[Path]:
+    @contextmanager
+    def checkpoint(self, step: int) -> Iterator[Path]:
         """`with trial.checkpoint(step) as folder:` write into `folder`; it counts, whole, when the block has ended.
 
-        Raises FileNotFoundError where `checkpoint_dir` is empty.
+        Made durable, then renamed: a trial killed at any moment leaves the old ones and one unfinished folder, which
+        the next one sweeps away. One that is there is never overwritten, and an exception throws the new one away.
+        Raises FileNotFoundError where `checkpoint_dir` is empty, ValueError where it is a URI.
         """
-        from rung_trial._checkpoint import checkpoint
+        from shutil import rmtree
 
-        return checkpoint(self, step)
+        if not self.checkpoint_dir:
+            raise FileNotFoundError("RUNG_CHECKPOINT_DIR is not set: look at trial.checkpoint_dir before a checkpoint")
+        directory = folder_at(self.checkpoint_dir)
+        path, unfinished = directory / f"step-{step:d}", directory / f".unfinished-step-{step:d}"
+        for leftover in directory.glob(".unfinished-*"):
+            rmtree(leftover)
+        unfinished.mkdir(parents=True)
+        try:
+            yield unfinished
+            if not path.exists():
+                for written in [*unfinished.rglob("*"), unfinished]:
+                    make_durable(written)
+                unfinished.rename(path)
+                make_durable(directory)
+        finally:
+            rmtree(unfinished, ignore_errors=True)
+        self.report(step=max(step, self.said.step), checkpoint_step=step)
+        for _, old in complete(directory.glob("*"))[: -self.keep] if self.keep else []:
+            rmtree(old, ignore_errors=True)
 
     def resume(self) -> tuple[int, Path] | None:
         """Step and path to go on from: RUNG_RESUME_FROM, or the latest complete checkpoint of an earlier attempt.
@@ -129,11 +150,12 @@ class Trial:
         Raises FileNotFoundError if RUNG_RESUME_FROM names nothing: starting anew would pass for the resumed training.
         """
         named = self._environ.get("RUNG_RESUME_FROM", "")
-        if not named and not self.checkpoint_dir:
-            return None
-        from rung_trial._checkpoint import resumed
-
-        return resumed(named, self.checkpoint_dir)
+        if not named and (not self.checkpoint_dir or "://" in self.checkpoint_dir):
+            return None  # nobody can list what is at a URI: whoever knows of a checkpoint there names it
+        found = complete([folder_at(named)] if named else folder_at(self.checkpoint_dir).glob("*"))
+        if named and not found:
+            raise FileNotFoundError(f"RUNG_RESUME_FROM must name an existing checkpoint step-<n>, got {named}")
+        return found[-1] if found else None
 
     __enter__ = start
 
@@ -154,31 +176,25 @@ class Trial:
             raise SystemExit(STOPPED)
 
     def _answer(self, path: str, since: int) -> tuple[str, str] | None:
-        if path == "/metrics":
-            return "text/plain; version=0.0.4", self.said.gauges(self.counter)
-        if path != "/observations":
-            return None
-        page = {"trial": self.name, "attempt": self.attempt, **self.said.page(since)}
-        return "application/json", json.dumps(page, allow_nan=False)
+        if path == "/observations":
+            page = {"trial": self.name, "attempt": self.attempt, **self.said.page(since)}
+            return "application/json", json.dumps(page, allow_nan=False)
+        return ("text/plain; version=0.0.4", self.said.gauges(self.counter)) if path == "/metrics" else None
 
     def _print(self, line: Mapping[str, object]) -> None:
-        try:
-            if self._speaks:
-                sys.stdout.write(json.dumps(line) + "\n")  # one write: the lines of two threads don't mix
-                sys.stdout.flush()
-        except (OSError, ValueError):
-            pass  # a closed stdout is no reason to lose the training
+        if self._speaks:
+            with suppress(OSError, ValueError):  # a closed stdout is no reason to lose the training
+                print(json.dumps(line) + "\n", end="", flush=True)  # one write: the lines of two threads don't mix
 
     def _say_last_words(self) -> None:
         """Write the termination message: what the operator has not fetched, and always the last observation."""
         log = self._environ.get("RUNG_TERMINATION_LOG") or TERMINATION_LOG
-        if not self._speaks or (log == TERMINATION_LOG and not os.access(log, os.W_OK)):
-            return
-        try:
-            with open(log, "wb") as file:
-                file.write(self.said.last_words())
-        except OSError as error:
-            complain(f"no termination message: {error}")
+        if self._speaks and (log != TERMINATION_LOG or os.access(log, os.W_OK)):
+            try:
+                with open(log, "wb") as file:
+                    file.write(self.said.last_words())
+            except OSError as error:
+                complain(f"no termination message: {error}")
 
     def _listens(self) -> bool:
         return bool(signal.getsignal(signal.SIGTERM) == self._on_sigterm)
@@ -203,9 +219,36 @@ def complain(what: str) -> None:
     print(f"rung_trial: {what}", file=sys.stderr, flush=True)
 
 
-def number(name: str, value: SupportsFloat | str) -> float:
-    """The value as a float. Raises TypeError that says the name."""
+def number(name: str, value: SupportsFloat | str) -> float | str:
+    """A number as strict JSON has it: whole ones without `.0`, NaN and infinities as words. TypeError says the name."""
     try:
-        return float(value)
+        real = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name} must be a number, got {value!r}: {error}") from None
+    if not math.isfinite(real):
+        return json.dumps(real)
+    return int(real) if real.is_integer() and abs(real) < 2**53 else real
+
+
+def complete(paths: Iterable[Path]) -> list[tuple[int, Path]]:
+    """Step and path of those that are checkpoints, by step."""
+    named = [(re.fullmatch(r"step-([0-9]+)", path.name), path) for path in paths if path.exists()]
+    return sorted((int(step[1]), path) for step, path in named if step)
+
+
+def folder_at(where: str) -> Path:
+    """Raises ValueError for a URI: a folder of that name would be lost with the pod."""
+    from pathlib import Path
+
+    if "://" in where:
+        raise ValueError(f"{where} is a URI: read and write it with its own client, then report checkpoint_step=<step>")
+    return Path(where)
+
+
+def make_durable(path: Path) -> None:
+    """On the disk, whatever happens to the machine from now on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
