@@ -26,30 +26,40 @@ def _colour(method: str, place: int) -> dict[str, Any]:
     return {"color": plt.cm.winter(place % 7 / 7), "linewidth": 1.1}
 
 
+def _panel(axis: Any, suite: str, curves: dict[str, dict[str, list[float]]], what: str) -> None:
+    """One line for each method, the best last value first in the legend."""
+    for place, (method, found) in enumerate(sorted(curves.items(), key=lambda item: item[1][what][-1])):
+        xs = [100 * (i + 1) / len(found[what]) for i in range(len(found[what]))]
+        axis.plot(xs, found[what], label=method, **_colour(method, place))
+    axis.set(xlabel="evaluations" if suite != "curves" else "% of the clock")
+    axis.legend(fontsize=5.5, frameon=False)
+
+
 def draw(document: dict[str, Any], path: Path) -> None:
-    """Regret along the way in three suites, and the time of an ask."""
-    mpl.rcParams.update({"svg.fonttype": "none", "font.size": 8})
-    figure, axes = plt.subplots(1, 4, figsize=(14, 3.6))
-    for axis, (suite, title) in zip(axes, TITLES.items(), strict=False):
+    """Regret along the way in three suites, and the rank beneath it; on the right the time of an ask, and our own problems."""
+    mpl.rcParams.update({"svg.fonttype": "none", "font.size": 8, "svg.hashsalt": "search"})
+    figure, axes = plt.subplots(2, 4, figsize=(14, 7.2))
+    for (above, below), (suite, title) in zip(axes.T, TITLES.items(), strict=False):
         content = document["suites"].get(suite)
         if content is None:
             continue
-        group = "folder" if "folder" in content["curves"] else "own"
-        curves = content["curves"].get(group, {})
-        for place, (method, values) in enumerate(sorted(curves.items(), key=lambda item: item[1][-1])):
-            xs = [100 * (i + 1) / len(values) for i in range(len(values))]
-            axis.plot(xs, values, label=method, **_colour(method, place))
-        axis.set(title=title, ylim=(0, 1), xlabel="evaluations" if suite != "curves" else "% of the clock")
-        axis.legend(fontsize=5.5, frameon=False)
-    axes[0].set_ylabel("mean normalised regret")
+        curves = content["curves"].get("folder", content["curves"].get("own", {}))
+        _panel(above, suite, curves, "regret")
+        _panel(below, suite, curves, "rank")
+        above.set(title=title, ylim=(0, 1))
+    axes[0][0].set_ylabel("mean normalised regret")
+    axes[1][0].set_ylabel("mean rank")
     for place, (method, measured) in enumerate(document["latency"].items()):
-        axes[3].loglog(
+        axes[0][3].loglog(
             [f["told"] for f in measured], [f["ask_ms"] for f in measured], label=method, **_colour(method, place)
         )
-    axes[3].set(title="one ask", xlabel="told trials", ylabel="ms")
-    axes[3].legend(fontsize=5.5, frameon=False)
+    axes[0][3].set(title="one ask", xlabel="told trials", ylabel="ms")
+    axes[0][3].legend(fontsize=5.5, frameon=False)
+    own = document["suites"].get("sequential", {"curves": {}})["curves"].get("own", {})
+    _panel(axes[1][3], "sequential", own, "regret")
+    axes[1][3].set(title="one after the other, our own problems", ylim=(0, 1), ylabel="mean normalised regret")
     figure.tight_layout()
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ PAGE = ROOT / "docs" / "search.md"
 NAME = "search"
 POINTS = tuple(range(5, 101, 5))  # of the figure's curves
 CLOCK = tuple(i / 20 for i in range(1, 21))
-RIVAL = "optuna-tpe"
 MANY_SEEDS = 32
 NOTHING = 1e9  # stands for "nothing feasible yet": JSON has no infinity
 
@@ -82,26 +81,13 @@ def _suite(suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str,
     groups = {"own": [p for p in names if group(problems[p]) == "own"]}
     folder = [p for p in names if group(problems[p]) == "folder"]
     groups["folder"] = [p for p in CORE if p in folder] if suite in {"sequential", "parallel"} else folder
-    tables = {name: _table(found, chosen) for name, chosen in groups.items() if chosen}
-    each = {
-        p: {
-            m: {"mean": _list(np.mean(list(v[p].values()), axis=0)), "seeds": len(v[p])}
-            for m, v in found.items()
-            if p in v
-        }
-        for p in names
-    }
-    each_seed = (
-        {}
-        if suite != "constrained"
-        else {m: {p: {s: _list(v) for s, v in w.items()} for p, w in q.items()} for m, q in found.items()}
-    )
+    compared = {name: compare(found, chosen) for name, chosen in groups.items() if chosen}
     return {
         "marks": list(marks),
         "groups": groups,
-        "tables": tables,
-        "problems": each,
-        "seeds": each_seed,
+        "tables": {name: content["table"] for name, content in compared.items()},
+        "partly": {name: content["partly"] for name, content in compared.items()},
+        "seeds": {m: {p: {s: _list(v) for s, v in w.items()} for p, w in q.items()} for m, q in found.items()},
         "ask_ms": _ask_ms(rows),
         "curves": _curves(suite, rows, problems, groups),
     }
@@ -119,6 +105,12 @@ def _figure_of(suite: str) -> tuple[Any, Sequence[float]]:
             return (lambda row, problem: figures.regrets(row, problem, (100, 200, 300))), (100, 200, 300)
         case _:
             return figures.regrets, MARKS
+
+
+def compare(found: Found, problems: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """`table`: the methods that ran on all of the problems. `partly`: the others."""
+    table = _table(found, problems)
+    return {"table": table, "partly": _partly(found, table, problems)}
 
 
 def _table(found: Found, problems: Sequence[str]) -> list[dict[str, Any]]:
@@ -146,22 +138,38 @@ def _table(found: Found, problems: Sequence[str]) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: (line["mean"][-1], line["method"]))
 
 
+def _partly(found: Found, table: Sequence[Mapping[str, Any]], problems: Sequence[str]) -> list[dict[str, Any]]:
+    """Methods that ran on some of the problems, beside the best of ours on just the studies that both have."""
+    ours = next((line["method"] for line in table if line["method"].startswith("rung")), None)
+    lines = []
+    for method in sorted(found.keys() - {line["method"] for line in table}):
+        pairs = [(p, s) for p in problems for s in found[method].get(p, {}) if ours and s in found[ours].get(p, {})]
+        if ours is None or not pairs:
+            continue
+        means = [_list(np.mean([found[m][p][s] for p, s in pairs], axis=0)) for m in (method, ours)]
+        shown = sorted({p for p, _ in pairs}, key=list(problems).index)
+        lines.append({"method": method, "problems": shown, "studies": len(pairs), "mean": means[0], ours: means[1]})
+    return lines
+
+
 def _curves(
     suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str, Problem], groups: Mapping[str, Sequence[str]]
-) -> dict[str, dict[str, list[float]]]:
-    """Mean regret along the way, for the figure."""
+) -> dict[str, dict[str, Any]]:
+    """Mean regret along the way, and mean rank, for the figure."""
     if suite not in {"sequential", "parallel", "curves"}:
         return {}
+    points = CLOCK if suite == "curves" else POINTS
     if suite == "curves":
-        found = figures.collect(rows, problems, lambda r, p: figures.regrets_in_time(r, p, CLOCK))
+        found = figures.collect(rows, problems, lambda r, p: figures.regrets_in_time(r, p, points))
     else:
-        found = figures.collect(rows, problems, lambda r, p: figures.regrets(r, p, POINTS))
-    curves: dict[str, dict[str, list[float]]] = {}
+        found = figures.collect(rows, problems, lambda r, p: figures.regrets(r, p, points))
+    curves: dict[str, dict[str, Any]] = {}
     for name, chosen in groups.items():
-        for method in found:
-            averaged = figures.mean(found, method, chosen)
-            if averaged is not None:
-                curves.setdefault(name, {})[method] = _list(averaged)
+        averaged = {m: means for m in found if (means := figures.mean(found, m, chosen)) is not None}
+        ranked = [figures.ranks(found, list(averaged), chosen, i) for i in range(len(points))] if averaged else []
+        for method, means in averaged.items():
+            rank = _list([ranks[method] for ranks in ranked])
+            curves.setdefault(name, {})[method] = {"regret": _list(means), "rank": rank}
     return curves
 
 
@@ -187,7 +195,7 @@ def write(document: Mapping[str, Any]) -> None:
     """The JSON, and the page's tables."""
     RESULTS.mkdir(exist_ok=True)
     made = {"made_by": {**provenance(), "command": "python -m bench.search"}, **document}
-    (RESULTS / f"{NAME}.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"{NAME}.json").write_text(text_of(made) + "\n", encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
     for suite, content in document["suites"].items():
         for name in content["tables"]:
@@ -195,6 +203,12 @@ def write(document: Mapping[str, Any]) -> None:
     page = _replaced(page, "latency", _latency_markdown(document["latency"]))
     page = _replaced(page, "deciding", _deciding_markdown(document.get("deciding", {})))
     PAGE.write_text(page, encoding="utf-8")
+
+
+def text_of(document: Mapping[str, Any]) -> str:
+    """JSON with a list of plain values on one line."""
+    flat = re.compile(r"\[\s*([^\[\]{}]*?)\s*\]")
+    return flat.sub(lambda found: f"[{' '.join(found[1].split())}]", json.dumps(document, indent=1))
 
 
 def _replaced(page: str, name: str, text: str) -> str:
@@ -223,13 +237,25 @@ def _markdown(suite: str, content: Mapping[str, Any], name: str) -> str:
             pair = best["against"].get(line["method"])
             cells.append("" if not pair or pair[-1] is None else f"{pair[-1][0]:+.3f} ± {pair[-1][1]:.3f}")
         lines.append(cells)
-    return f"{_table_text(lines)}\n\nProblems ({len(problems)}): {', '.join(problems)}."
+    text = f"{_table_text(lines)}\n\nProblems ({len(problems)}): {', '.join(problems)}."
+    return text if not content["partly"][name] else f"{text}\n\n{_partly_text(content['partly'][name], shown)}"
+
+
+def _partly_text(partly: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> str:
+    lines = [["on some of the problems", *(f"{mark}: it / ours" for mark in shown), "ours", "studies", "problems"]]
+    for line in partly:
+        ours = next(key for key in line if key.startswith("rung"))
+        pairs = [f"{theirs:.3f} / {mine:.3f}" for theirs, mine in zip(line["mean"], line[ours], strict=True)]
+        lines.append([f"`{line['method']}`", *pairs, f"`{ours}`", str(line["studies"]), ", ".join(line["problems"])])
+    return _table_text(lines)
 
 
 def _feasible(content: Mapping[str, Any], problems: Sequence[str], marks: Sequence[float]) -> str:
     """Median over the seeds, and the worst of them; a dash where a seed has found nothing feasible."""
     lines = [["", *(f"{p} @{m}" for p in problems for m in marks), "seeds"]]
     for method, by_problem in sorted(content["seeds"].items()):
+        if not by_problem.keys() & set(problems):
+            continue
         cells, seeds = [f"`{method}`"], []
         for p in problems:
             found = np.array(list(by_problem.get(p, {}).values()) or [[NOTHING] * len(marks)])
@@ -242,15 +268,13 @@ def _feasible(content: Mapping[str, Any], problems: Sequence[str], marks: Sequen
 
 def _by_problem(content: Mapping[str, Any], problems: Sequence[str], marks: Sequence[float]) -> str:
     header = ["", *(f"{p} @{m}" for p in problems for m in marks), "seeds"]
-    named = {m for p in problems for m in content["problems"][p]}
     lines = [header]
-    for method in sorted(named):
-        cells = [f"`{method}`"]
-        for p in problems:
-            row = content["problems"][p].get(method)
-            cells += [f"{v:.4f}" if row else "" for v in (row["mean"] if row else marks)]
-        seeds = [content["problems"][p][method]["seeds"] for p in problems if method in content["problems"][p]]
-        lines.append([*cells, str(min(seeds))])
+    for method, by_problem in sorted(content["seeds"].items()):
+        found = [list(by_problem.get(p, {}).values()) for p in problems]
+        if not any(found):
+            continue
+        cells = [f"{v:.4f}" if each else "" for each in found for v in (np.mean(each, axis=0) if each else marks)]
+        lines.append([f"`{method}`", *cells, str(min(len(each) for each in found if each))])
     return _table_text(lines)
 
 

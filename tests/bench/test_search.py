@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.search import clock, figures, report, synthetic
+from bench.search import clock, environments, figures, report, synthetic
 from bench.search.methods import METHODS
 from bench.search.methods import rung as ours
 from bench.search.methods.protocol import Asked, Plain, Task, Word
@@ -197,6 +197,18 @@ class TestOurs:
         assert asked.number == 2
 
 
+class TestEnvironments:
+    def test_one_that_broke_off_is_not_available(self, tmp_path: Path) -> None:
+        interpreter = environments.python("smac", tmp_path)
+        interpreter.parent.mkdir(parents=True)
+        interpreter.touch()
+        assert not environments.available("smac", tmp_path)
+        assert environments.available("ours", tmp_path)
+
+    def test_every_peer_has_one(self) -> None:
+        assert {e.environment for e in METHODS.values()} == {"ours", *environments.PACKAGES}
+
+
 class TestReport:
     def rows(self, cache: Path) -> None:
         for method, seed in itertools.product(["random", "rung-random"], range(3)):
@@ -216,6 +228,23 @@ class TestReport:
         assert table[0]["mean"] == table[1]["mean"]
         against = next(line["against"] for line in table if line["method"] == "rung-random")
         assert against["random"] == [[0, 0]] * 3
+
+    def test_a_method_on_some_of_the_problems_is_shown_beside_ours_on_the_same_studies(self) -> None:
+        ours = {"p": {0: np.array([0.1]), 1: np.array([0.3])}, "q": {0: np.array([0.9])}}
+        found = {"rung-gp": ours, "slow": {"p": {1: np.array([0.5]), 7: np.array([9.0])}}}
+        content = report.compare(found, ["p", "q"])
+        assert [line["method"] for line in content["table"]] == ["rung-gp"]
+        (line,) = content["partly"]
+        assert line == {"method": "slow", "problems": ["p"], "studies": 1, "mean": [0.5], "rung-gp": [0.3]}
+
+    def test_the_figures_of_every_seed_are_published_on_one_line_each(self, tmp_path: Path) -> None:
+        self.rows(tmp_path)
+        document = report.build(tmp_path, list(PROBLEMS.values()))
+        seeds = document["suites"]["sequential"]["seeds"]["random"]["griewank4"]
+        assert {len(marks) for marks in seeds.values()} == {3}
+        text = report.text_of(document)
+        assert json.loads(text) == json.loads(json.dumps(document))
+        assert f'"2": {json.dumps(seeds[2])}' in text
 
     def test_a_row_of_older_sources_does_not_count(self, tmp_path: Path) -> None:
         self.rows(tmp_path)

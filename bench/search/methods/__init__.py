@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bench.search.methods.protocol import Method, Task
 
-OURS, PEERS, SYNE, SMAC = "ours", "peers", "syne", "smac"
+OURS, PEERS, SYNE, SMAC, HEBO, BOHB = "ours", "peers", "syne", "smac", "hebo", "bohb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +43,41 @@ METHODS: dict[str, Entry] = {
     "optuna-gp": Entry(_OPTUNA, option="GP", seeds=3),
     "hyperopt-tpe": Entry(_HYPEROPT),
     "smac-hpo": Entry("bench.search.methods.smac", SMAC, "HPO", seeds=3),
+    "hebo": Entry("bench.search.methods.hebo", HEBO, seeds=2),
     # learning curves: a sampler and what stops its trials
     "rung-gp+asha": Entry(_RUNG, OURS, "GP+ASHA"),
     "rung-tpe+asha": Entry(_RUNG, OURS, "TPE+ASHA"),
     "rung-auto+asha": Entry(_RUNG, OURS, "Auto+ASHA"),
     "rung-random+asha": Entry(_RUNG, OURS, "Random+ASHA"),
+    "rung-gp+none": Entry(_RUNG, OURS, "GP"),
+    "rung-gp+median": Entry(_RUNG, OURS, "GP+MedianStop"),
+    "rung-gp+curve": Entry(_RUNG, OURS, "GP+CurveExtrapolation"),
+    "rung-gp+hyperband": Entry(_RUNG, OURS, "GP+Hyperband"),
+    "rung-gp+hypertune": Entry(_RUNG, OURS, "GP+HyperTune"),
+    "rung-gp+pasha": Entry(_RUNG, OURS, "GP+PASHA"),
     "optuna-tpe+none": Entry(_OPTUNA, option="TPE"),
     "optuna-tpe+median": Entry(_OPTUNA, option="TPE+median"),
     "optuna-tpe+asha": Entry(_OPTUNA, option="TPE+asha"),
     "optuna-tpe+hyperband": Entry(_OPTUNA, option="TPE+hyperband"),
     "syne-asha": Entry(_SYNE, SYNE, "asha"),
     "syne-asha-promotion": Entry(_SYNE, SYNE, "asha-promotion"),
-    "syne-bohb": Entry(_SYNE, SYNE, "bohb", seeds=3),
+    "hpbandster-bohb": Entry("bench.search.methods.hpbandster", BOHB),
+    "syne-bohb": Entry(_SYNE, SYNE, "bohb"),
+    "syne-dehb": Entry(_SYNE, SYNE, "dehb"),
     "syne-mobster": Entry(_SYNE, SYNE, "mobster", seeds=3),
     "syne-hypertune": Entry(_SYNE, SYNE, "hypertune", seeds=3),
 }
+
+
+ONLY_CURVES = {SYNE, BOHB}
 
 
 def suits(name: str, suite: str) -> bool:
     """Whether a method takes part: those with a scheduler on learning curves and nowhere else, populations where they belong."""
     entry = METHODS[name]
     if suite == "curves":
-        return "+" in name or entry.environment == SYNE or name == "random"
-    if "+" in name or entry.environment == SYNE:
+        return "+" in name or entry.environment in ONLY_CURVES or name == "random"
+    if "+" in name or entry.environment in ONLY_CURVES:
         return False
     match suite:
         case "pareto":

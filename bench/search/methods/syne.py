@@ -13,7 +13,7 @@ logging.disable(logging.WARNING)
 
 from syne_tune.backend.trial_status import Trial  # noqa: E402 - it talks while it is imported
 from syne_tune.config_space import choice, lograndint, loguniform, randint, uniform  # noqa: E402
-from syne_tune.optimizer.baselines import ASHA, BOHB, MOBSTER, HyperTune  # noqa: E402
+from syne_tune.optimizer.baselines import ASHA, BOHB, DEHB, MOBSTER, HyperTune  # noqa: E402
 
 from bench.search.methods.protocol import Asked, Method, Plain, Task, Word  # noqa: E402
 from bench.search.problem import Outcome, Parameter  # noqa: E402
@@ -27,11 +27,11 @@ class Syne(Plain):
     def __init__(self, task: Task, option: str) -> None:
         kind, _, variant = option.partition("-")
         space = {p.name: _dimension(p) for p in task.problem.space}
-        more: dict[str, Any] = {"max_t": task.epochs, "grace_period": 1, "reduction_factor": 3}
-        made = {"asha": ASHA, "bohb": BOHB, "mobster": MOBSTER, "hypertune": HyperTune}[kind]
-        more["type"] = variant or "stopping"
-        if kind in {"mobster", "hypertune"}:
-            more["search_options"] = {"debug_log": False}
+        more: dict[str, Any] = {"grace_period": 1, "reduction_factor": 3}
+        made = {"asha": ASHA, "bohb": BOHB, "dehb": DEHB, "mobster": MOBSTER, "hypertune": HyperTune}[kind]
+        more |= {"max_resource_level": task.epochs} if made is DEHB else {"max_t": task.epochs}
+        more |= {} if made is DEHB else {"type": variant or "stopping"}
+        more |= {"search_options": {"debug_log": False}} if made in {MOBSTER, HyperTune} else {}
         self._scheduler = made(space, metric="loss", mode="min", resource_attr="epoch", random_seed=task.seed, **more)
         self._trials: dict[int, Trial] = {}
         self._done: dict[int, int] = {}
@@ -75,7 +75,7 @@ def _dimension(p: Parameter) -> Any:
 
 
 def make(option: str, task: Task) -> Method:
-    """`option`: asha, bohb, mobster or hypertune, and its type after a dash."""
+    """`option`: asha, bohb, dehb, mobster or hypertune, and its type after a dash."""
     return Syne(task, option)
 
 
