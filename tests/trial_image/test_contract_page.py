@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from rung.api.errors import BadObservation
+from rung.observe.extract import Sightings, Wanted
+from rung.observe.sdk import SdkReader
+from rung.observe.termination import parse_termination
 from tests.trial_image.processes import TRIAL_IMAGE, ended, process, python
 
 PAGE = (Path(__file__).parents[2] / "docs" / "trial-contract.md").read_text()
@@ -40,6 +44,43 @@ def test_the_full_example_resumes(tmp_path: Path) -> None:
     second = ended(program, RUNG_RESOURCE_TARGET="3", RUNG_CHECKPOINT_DIR=runs, RUNG_PARAMETERS='{"lr": 0.5}')
     losses = [r["val_loss"] for r in first.reports + second.reports if "val_loss" in r]
     assert losses == [0.25, 0.0625, 0.015625]
+
+
+def json_after(heading: str) -> str:
+    """The first JSON of a section."""
+    return PAGE.partition(heading)[2].partition("```json\n")[2].partition("```")[0]
+
+
+def test_the_page_of_observations_is_read_as_it_says() -> None:
+    whole = json.loads(json_after("### 1. "))
+    reader = SdkReader(Wanted.of(None, ("val_loss",), "epoch"), "digits-7", 2)
+    page = reader.read(json.dumps(whole).encode())
+    assert [(o.step, str(o.values["val_loss"])) for o in page.observations] == [(3, "0.31"), (4, "nan")]
+    assert (reader.since, reader.sightings.outputs, page.done) == (19, {"model": "s3://models/one"}, False)
+
+
+def test_what_a_page_of_observations_may_leave_out() -> None:
+    least = {
+        "trial": "digits-7",
+        "attempt": 2,
+        "next": 2,
+        "observations": [{"values": {"val_loss": x}} for x in (3, 2)],
+    }
+    reader = SdkReader(Wanted.of(None, ("val_loss",), "epoch"), "digits-7", 2)
+    assert [o.step for o in reader.read(json.dumps(least).encode()).observations] == [1, 2]
+    for needed in ("trial", "attempt", "next", "observations"):
+        with pytest.raises(BadObservation, match=needed):
+            reader.read(json.dumps({name: value for name, value in least.items() if name != needed}).encode())
+
+
+def test_both_forms_of_the_last_word_are_read_as_the_page_says() -> None:
+    wanted, sightings = Wanted.of(None, ("val_loss",), "epoch"), Sightings()
+    found = parse_termination(json_after("### 4. "), wanted, sightings)
+    assert [(o.step, o.values) for o in found] == [(26, {"val_loss": 0.12}), (27, {"val_loss": 0.11})]
+    assert sightings.checkpoint_step == 27
+    line = re.search(r"Lines as on stdout do as well: `(.+?)`", PAGE)
+    assert line
+    assert parse_termination(line[1], wanted) == [found[-1]]
 
 
 def test_the_infeasible_example_exits_with_65() -> None:
