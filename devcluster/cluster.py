@@ -24,7 +24,7 @@ from typing import Any, Self  # Any: a Kubernetes object is whatever JSON the se
 
 from devcluster.api import Api
 from devcluster.build import Binaries, build
-from devcluster.control_plane import ADMIN, NODE, ControlPlane, Settings, etcd_folder
+from devcluster.control_plane import ADMIN, GO_MEMORY, NODE, ControlPlane, Settings, etcd_folder
 from devcluster.errors import ApiError, DevclusterError, StartError
 from devcluster.instances import LARGE_NODES, SMALL_NODES, Instance, take_instance
 from devcluster.kubeconfig import write_kubeconfig
@@ -95,7 +95,7 @@ class Cluster:
         plane.write_files()
         self.api = Api(plane.url, plane.ca_file, plane.tokens[ADMIN])
         processes.start("etcd", plane.etcd())
-        processes.start("kube-apiserver", plane.apiserver())
+        processes.start("kube-apiserver", plane.apiserver(), GO_MEMORY)
         self.wait_for("the API server to be ready", self._ready, parts=PARTS[:2], within=START_SECONDS)
         processes.start("kube-controller-manager", plane.controller_manager())
         processes.start("kube-scheduler", plane.scheduler())

@@ -29,6 +29,10 @@ USERS = {
     NODE: ("devcluster-nodes", "system:masters"),  # one for all nodes, which may also make volumes: no real kubelet
 }
 MAKE_CERTIFICATES_SECONDS = 60.0
+GO_MEMORY = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
+"""Processor time is scarcer than memory where this cluster runs: at Go's own setting a fifth of the API server's goes into
+collecting a heap of 100 MB; beyond a gigabyte it collects as often as it must.
+"""
 
 
 @dataclass(frozen=True)

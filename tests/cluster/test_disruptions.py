@@ -122,6 +122,10 @@ def deleted(api: Api, namespace: str, pod: str) -> None:
     api.delete(resource("pods", namespace, pod))
 
 
+def removed(api: Api, namespace: str, pod: str) -> None:
+    api.request("DELETE", resource("pods", namespace, pod), {"gracePeriodSeconds": 0})
+
+
 def deleted_with_its_job(api: Api, namespace: str, pod: str) -> None:
     api.delete(resource("jobs", namespace, pod.rsplit("-", 1)[0]))
 
@@ -131,6 +135,7 @@ def deleted_with_its_job(api: Api, namespace: str, pod: str) -> None:
     [
         pytest.param(evicted, id="its pod is evicted"),
         pytest.param(deleted, id="its pod is deleted"),
+        pytest.param(removed, id="its pod is removed by force, so that nothing tells how it ended"),
         pytest.param(deleted_with_its_job, id="its Job is deleted"),
     ],
 )

@@ -34,7 +34,7 @@ RULES = {
     ("rung.dev", "trials"): {"get", "list", "watch", "create"},
     ("rung.dev", "studies/status"): {"update"},
     ("rung.dev", "trials/status"): {"update"},
-    ("batch", "jobs"): {"get", "list", "watch", "create", "delete", "patch"},
+    ("batch", "jobs"): {"get", "list", "create", "delete", "patch"},
     ("", "pods"): {"get", "list", "watch"},
     ("", "pods/log"): {"get"},
     ("", "events"): {"create", "patch", "list"},

@@ -17,7 +17,7 @@ from rung.kube.access import Access
 from rung.kube.client import Kube
 from rung.kube.triggers import Triggers
 from tests.kube.proxy import Proxy, access_through
-from tests.kube.test_client_on_cluster import a_job, a_study
+from tests.kube.test_client_on_cluster import a_study
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 
@@ -71,14 +71,11 @@ async def test_a_change_of_a_study_or_of_anything_of_its_own_names_the_study(kub
         await heard.wait_for(namespace, "before")
         await kube.create("trials", namespace, of_study(a_trial("t"), "of-trial"))
         await heard.wait_for(namespace, "of-trial")
-        job = of_study(a_job("j"), "of-job")
-        await kube.create("jobs", namespace, job)
-        await heard.wait_for(namespace, "of-job")
-        await kube.patch("jobs", namespace, "j", {"metadata": {"annotations": {"a": "b"}}})
-        await heard.wait_for(namespace, "of-job")
-        await kube.delete("jobs", namespace, "j")
-        await heard.wait_for(namespace, "of-job")
         await kube.create("pods", namespace, of_study(a_pod("p"), "of-pod"))
+        await heard.wait_for(namespace, "of-pod")
+        await kube.patch("pods", namespace, "p", {"metadata": {"annotations": {"a": "b"}}})
+        await heard.wait_for(namespace, "of-pod")
+        await kube.delete("pods", namespace, "p")
         await heard.wait_for(namespace, "of-pod")
     assert heard.threads == {threading.get_ident()}, "said in the loop that asked"
 
@@ -86,14 +83,14 @@ async def test_a_change_of_a_study_or_of_anything_of_its_own_names_the_study(kub
 async def test_what_was_there_before_is_told_at_the_start_and_what_is_not_ours_never(
     kube: Kube, namespace: str
 ) -> None:
-    foreign = a_job("foreign")
+    foreign = a_pod("foreign")
     foreign["metadata"]["labels"] = {"app": "other"}
-    await kube.create("jobs", namespace, foreign)
-    await kube.create("jobs", namespace, of_study(a_job("ours"), "old"))
+    await kube.create("pods", namespace, foreign)
+    await kube.create("pods", namespace, of_study(a_pod("ours"), "old"))
     heard = Heard()
     async with watching(kube.access, heard, [namespace]):
         await heard.wait_for(namespace, "old")
-        await kube.create("jobs", namespace, of_study(a_job("last"), "last"))
+        await kube.create("pods", namespace, of_study(a_pod("last"), "last"))
         await heard.wait_for(namespace, "last")
     assert {key.name for key in heard.keys} <= {"old", "last"}
 
@@ -103,7 +100,7 @@ async def test_nothing_is_left_on_the_objects(kube: Kube, namespace: str) -> Non
     heard = Heard()
     async with watching(kube.access, heard, [namespace]):
         await heard.wait_for(namespace, "s")
-        await kube.create("jobs", namespace, of_study(a_job("j"), "next"))
+        await kube.create("pods", namespace, of_study(a_pod("p"), "next"))
         await heard.wait_for(namespace, "next")
     after = await kube.get("studies", namespace, "s")
     assert after["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
@@ -146,7 +143,7 @@ async def test_a_missing_right_is_one_line_in_the_log_and_is_mended_without_a_re
     with caplog.at_level(logging.INFO):
         async with watching(access, heard, [namespace]):
             await Lines(caplog).wait_for("watching has ended")
-            resources = "studies.rung.dev,trials.rung.dev,jobs.batch,pods"
+            resources = "studies.rung.dev,trials.rung.dev,pods"
             cluster.kubectl(
                 "-n", namespace, "create", "role", "watch", "--verb=get,list,watch", f"--resource={resources}"
             )

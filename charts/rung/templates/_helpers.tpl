@@ -53,7 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [batch]
   resources: [jobs]
   # patch is for spec.suspend
-  verbs: [get, list, watch, create, delete, patch]
+  verbs: [get, list, create, delete, patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]

@@ -1,7 +1,7 @@
 """What keeps trials from starting, in words: a missing right, a full quota, pods that admission refuses, nodes that are full.
 
 A Job whose pod is refused says nothing of it: its status stays empty, and only a FailedCreate event on it tells (API conventions of
-the Job controller). Nothing wakes a study for that, so a Job without a pod is looked at again after a while.
+the Job controller). Nothing wakes a study for what happens to a Job without a pod, so such a Job is looked at again after a while.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rung.kube.errors import Forbidden
 REFUSED_AFTER_SECONDS = 5.0
 """A pod is made within a second of its Job on a healthy cluster; beyond this the Job's events are asked."""
 
+GONE_SECONDS = 1.0  # what became of a pod that is gone, its Job says within a second or two
 LOOK_AGAIN_SECONDS = 15.0  # while pods stay refused: a quota may have been raised, and the event's words may change
 
 
@@ -56,6 +57,9 @@ async def find(
         job = jobs.get((facts.number, live.number))
         if job is None or (facts.number, live.number) in pods:
             continue
+        if _counts_a_pod(job):
+            waits.append(GONE_SECONDS)
+            continue
         age = now - (seconds_of(job["metadata"].get("creationTimestamp")) or now)
         if age < REFUSED_AFTER_SECONDS:
             waits.append(REFUSED_AFTER_SECONDS - age)
@@ -66,3 +70,9 @@ async def find(
         stuck.append(facts.number)
         waits.append(LOOK_AGAIN_SECONDS)
     return Obstacle(note, min(waits, default=None), tuple(stuck))
+
+
+def _counts_a_pod(job: Mapping[str, Any]) -> bool:
+    """Its status still tells of a pod, which was not listed: removed by force, or not listed yet."""
+    status: Mapping[str, Any] = job.get("status") or {}
+    return any(status.get(name) for name in ("active", "ready", "terminating"))

@@ -1,8 +1,10 @@
-"""kopf as the source of triggers: a change of a Study, Trial, Job or Pod puts its study's key on the queue. Nothing
-else.
+"""kopf as the source of triggers: a change of a Study, Trial or Pod puts its study's key on the queue. Nothing else.
+
+Jobs are listed but not watched: what becomes of an attempt its pod tells seconds before its Job does, and five changes
+of each Job were a third of all events. A Job without a pod is looked at again after a while (see obstacles.py).
 
 kopf gets what it needs and no more: `on.event` handlers (no finalizers, no annotations, no patches), no peering, no
-events of its own, no watching of CRDs or namespaces, so no right beyond get, list and watch. Trials, Jobs and Pods are
+events of its own, no watching of CRDs or namespaces, so no right beyond get, list and watch. Trials and Pods are
 selected by the server, by label.
 
 It runs in a thread with an event loop of its own, because `kopf.operator` takes over the loop it runs in: it installs
@@ -251,7 +253,6 @@ def _registry(access: Access, tell: OnChange) -> kopf.OperatorRegistry:
     kopf.on.event(GROUP, VERSION, "studies", registry=registry)(study_changed)
     ours = {STUDY_LABEL: kopf.PRESENT}
     kopf.on.event(GROUP, VERSION, "trials", registry=registry, labels=ours)(child_changed)
-    kopf.on.event("batch", "v1", "jobs", registry=registry, labels=ours)(child_changed)
     kopf.on.event("", "v1", "pods", registry=registry, labels=ours)(child_changed)
     return registry
 
@@ -269,7 +270,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = SERVER_SECONDS
     settings.watching.client_timeout = SERVER_SECONDS + REQUEST_SECONDS
     settings.watching.connect_timeout = CONNECT_SECONDS
-    for resource in ((GROUP, VERSION, "trials"), ("batch", "v1", "jobs"), ("", "v1", "pods")):
+    for resource in ((GROUP, VERSION, "trials"), ("", "v1", "pods")):
         settings.watching.label_selectors[resource] = STUDY_LABEL
     return settings
 
