@@ -47,7 +47,8 @@ def main() -> int:
         for environment in (methods.OURS, *environments.PACKAGES):
             failed += _run(environment, [t for t in tasks if _environment(t["method"]) == environment], given, peers)
         _measure(given, peers)
-    report.write(report.build(cache, load(given.problems, cache), stale=given.stale))
+    known = None if given.anew else report.published()
+    report.write(report.build(cache, load(given.problems, cache), stale=given.stale, published=known))
     _draw(peers)
     return min(failed, 1)
 
@@ -62,6 +63,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, help="the environments (below the cache)")
     parser.add_argument("--no-install", action="store_true", help="run those peers that are installed")
     parser.add_argument("--report", action="store_true", help="run nothing, write what is there")
+    parser.add_argument("--anew", action="store_true", help="take nothing over from the published file")
     parser.add_argument("--stale", action="store_true", help="show rows of ours that older sources made, too")
     return parser.parse_args()
 

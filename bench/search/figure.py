@@ -28,11 +28,13 @@ def _colour(method: str, place: int) -> dict[str, Any]:
 
 def _panel(axis: Any, suite: str, curves: dict[str, dict[str, list[float]]], what: str) -> None:
     """One line for each method, the best last value first in the legend."""
-    for place, (method, found) in enumerate(sorted(curves.items(), key=lambda item: item[1][what][-1])):
+    known = {method: found for method, found in curves.items() if what in found}
+    for place, (method, found) in enumerate(sorted(known.items(), key=lambda item: item[1][what][-1])):
         xs = [100 * (i + 1) / len(found[what]) for i in range(len(found[what]))]
         axis.plot(xs, found[what], label=method, **_colour(method, place))
     axis.set(xlabel="evaluations" if suite != "curves" else "% of the clock")
-    axis.legend(fontsize=5.5, frameon=False)
+    if known:
+        axis.legend(fontsize=5.5, frameon=False)
 
 
 def draw(document: dict[str, Any], path: Path) -> None:

@@ -3,7 +3,8 @@
     found[m][p][s]   (k,) the figure of method m on problem p with seed s, at the k marks
     mean             over seeds, then over problems: every problem counts the same
     difference       to another method, paired by problem and seed: mean over problems of the mean over the seeds that both
-                     have, ± its standard error, sqrt(sum of var_p / n_p) / problems
+                     have, ± its standard error, sqrt(sum of var_p / n_p) / problems; where a problem has not two such
+                     seeds, mean of the problems' differences ± their own deviation / sqrt(problems)
     rank             among the methods, by the mean over seeds on each problem; ties share
 
 Regret is that of the configuration with the best *observed* value so far, by its noise-free value.
@@ -19,7 +20,10 @@ import numpy as np
 
 from bench.search.problem import Array, Problem
 
-Found = dict[str, dict[str, dict[int, Array]]]
+Seed = int | str
+"""Seed 3; or "0-4", for the mean over these where they are not known one by one."""
+
+Found = dict[str, dict[str, dict[Seed, Array]]]
 """Method -> problem -> seed -> figures at the marks."""
 
 MARKS = (25, 50, 100)
@@ -32,7 +36,7 @@ class Difference(NamedTuple):
 
     mean: float
     error: float  # standard error
-    pairs: int
+    pairs: int  # of seeds; 0: paired by problem alone
 
 
 def regrets(row: Mapping[str, Any], problem: Problem, marks: Sequence[int] = MARKS) -> Array:
@@ -90,19 +94,33 @@ def mean(found: Found, method: str, problems: Sequence[str]) -> Array | None:
     return averaged
 
 
+def seeds(by_seed: Mapping[Seed, Array]) -> int:
+    """How many stand behind these figures."""
+    spans = [str(seed).partition("-") for seed in by_seed]
+    return sum(int(last or first) - int(first) + 1 for first, _, last in spans)
+
+
 def difference(found: Found, one: str, other: str, problems: Sequence[str], mark: int) -> Difference | None:
-    """Paired by problem and seed, at one of the marks."""
-    means, variances, pairs = [], [], 0
-    for p in problems:
-        a, b = found.get(one, {}).get(p, {}), found.get(other, {}).get(p, {})
+    """Paired by problem and seed, at one of the marks; None where one of them has nothing yet, or too little for an error."""
+    sides = [(found.get(one, {}).get(p, {}), found.get(other, {}).get(p, {})) for p in problems]
+    if not all(a and b for a, b in sides):
+        return None
+    each = []
+    for a, b in sides:
+        shared = sorted(a.keys() & b.keys(), key=str)
+        left, right = ([side[s] for s in shared] or list(side.values()) for side in (a, b))
         with np.errstate(invalid="ignore"):  # nothing feasible yet in either
-            both = np.array([a[s][mark] - b[s][mark] for s in sorted(a.keys() & b.keys())])
-        if len(both) < 2 or not np.isfinite(both).all():
-            return None
-        means.append(both.mean())
-        variances.append(both.var(ddof=1) / len(both))
-        pairs += len(both)
-    return Difference(float(np.mean(means)), math.sqrt(sum(variances)) / len(problems), pairs) if means else None
+            apart = np.mean(left, axis=0) - np.mean(right, axis=0) if not shared else np.subtract(left, right)
+        each.append(np.atleast_2d(apart)[:, mark])
+    means = np.array([d.mean() for d in each])
+    if not np.isfinite(means).all():
+        return None
+    if min(len(d) for d in each) >= 2:
+        error = math.sqrt(sum(d.var(ddof=1) / len(d) for d in each)) / len(each)
+        return Difference(float(means.mean()), error, sum(len(d) for d in each))
+    if len(means) < 2:
+        return None
+    return Difference(float(means.mean()), float(means.std(ddof=1)) / math.sqrt(len(means)), 0)
 
 
 def ranks(found: Found, methods: Sequence[str], problems: Sequence[str], mark: int) -> dict[str, float]:

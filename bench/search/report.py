@@ -1,7 +1,8 @@
 """What is published: bench/results/search.json with all figures, and the tables between the markers of docs/search.md.
 
 Rows of ours count only if the sources that they rest on have not changed since, unless `stale` ones are asked for; rows of peers
-as they are kept. Which versions stand behind a method is written beside the figures.
+as they are kept. What the cache lacks is taken over from the published file itself, under the same rule. Which versions stand
+behind a method is written beside the figures.
 """
 
 from __future__ import annotations
@@ -26,23 +27,28 @@ PAGE = ROOT / "docs" / "search.md"
 NAME = "search"
 POINTS = tuple(range(5, 101, 5))  # of the figure's curves
 CLOCK = tuple(i / 20 for i in range(1, 21))
+BY_PROBLEM = " ° paired by problem, with the error over problems: there are not two seeds known of both."
 MANY_SEEDS = 32
 NOTHING = 1e9  # stands for "nothing feasible yet": JSON has no infinity
 
 
-def build(cache: Path, problems: Sequence[Problem], *, stale: bool = False) -> dict[str, Any]:
-    """Everything that is known, as one document."""
+def build(
+    cache: Path, problems: Sequence[Problem], *, stale: bool = False, published: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Everything that is known, as one document. `published`: an earlier one."""
     by_name = {p.name: p for p in problems}
     current = {name: _version(name) for name, e in methods.METHODS.items() if e.environment == methods.OURS}
     current = {} if stale else current
-    versions: dict[str, set[str]] = {}
-    document: dict[str, Any] = {"suites": {}, "latency": _latency(cache, current)}
+    earlier = _holds(published or {}, current)
+    versions: dict[str, set[str]] = {m: set(found) for m, found in earlier.get("versions", {}).items()}
+    document: dict[str, Any] = {"suites": {}, "latency": earlier.get("latency", {}) | _latency(cache, current)}
     for suite in SUITES:
         rows = list(_rows(cache, suite, by_name, current))
         for row in rows:
             versions.setdefault(row["method"], set()).add(row["version"])
-        if rows:
-            document["suites"][suite] = _suite(suite, rows, by_name)
+        before = earlier.get("suites", {}).get(suite, {})
+        if rows or before:
+            document["suites"][suite] = _suite(suite, rows, by_name, before)
     deciding = cache / "deciding.json"
     if deciding.exists():
         document["deciding"] = json.loads(deciding.read_text(encoding="utf-8"))
@@ -73,10 +79,44 @@ def _rows(
                     yield row
 
 
-def _suite(suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str, Problem]) -> dict[str, Any]:
-    """Tables by group of problems, and each problem's means."""
+def _holds(published: Mapping[str, Any], current: Mapping[str, str]) -> dict[str, Any]:
+    """What of it is still so: the figures of peers, and of ours whose sources are the same."""
+    known = published.get("versions", {})
+    holding = {m for m in known if m in methods.METHODS and (m not in current or known[m] == [current[m]])}
+    suites = {
+        suite: {part: {m: v for m, v in content[part].items() if m in holding} for part in ("seeds", "ask_ms")}
+        | {"curves": {g: {m: v for m, v in c.items() if m in holding} for g, c in content["curves"].items()}}
+        for suite, content in published.get("suites", {}).items()
+    }
+    latency = {m: v for m, v in published.get("latency", {}).items() if m in holding}
+    return {"versions": {m: known[m] for m in holding}, "suites": suites, "latency": latency}
+
+
+def _taken_over(found: Found, earlier: Mapping[str, Any], problems: Mapping[str, Problem], suite: str) -> None:
+    """A mean over seeds counts until two seeds are known by themselves."""
+    for method, by_problem in earlier.items():
+        for p, by_seed in by_problem.items():
+            if p not in problems or not fits(problems[p], suite):
+                continue
+            whole = found.setdefault(method, {}).setdefault(p, {})
+            means: dict[figures.Seed, Any] = {}
+            for seed, marks in by_seed.items():
+                values = np.array([np.inf if v >= NOTHING else v for v in marks])
+                if seed.isdigit():
+                    whole.setdefault(int(seed), values)
+                else:
+                    means[seed] = values
+            if means and len(whole) < 2:
+                found[method][p] = means
+
+
+def _suite(
+    suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str, Problem], earlier: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Tables by group of problems, and each study's figures."""
     figure, marks = _figure_of(suite)
     found = figures.collect(rows, problems, figure)
+    _taken_over(found, earlier.get("seeds", {}), problems, suite)
     names = [p for p in problems if any(p in by_problem for by_problem in found.values())]
     groups = {"own": [p for p in names if group(problems[p]) == "own"]}
     folder = [p for p in names if group(problems[p]) == "folder"]
@@ -88,8 +128,8 @@ def _suite(suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str,
         "tables": {name: content["table"] for name, content in compared.items()},
         "partly": {name: content["partly"] for name, content in compared.items()},
         "seeds": {m: {p: {s: _list(v) for s, v in w.items()} for p, w in q.items()} for m, q in found.items()},
-        "ask_ms": _ask_ms(rows),
-        "curves": _curves(suite, rows, problems, groups),
+        "ask_ms": earlier.get("ask_ms", {}) | _ask_ms(rows),
+        "curves": _curves(suite, rows, problems, groups, earlier.get("curves", {})),
     }
 
 
@@ -123,7 +163,7 @@ def _table(found: Found, problems: Sequence[str]) -> list[dict[str, Any]]:
         means = figures.mean(found, method, problems)
         line: dict[str, Any] = {
             "method": method,
-            "seeds": min(len(found[method][p]) for p in problems),
+            "seeds": min(figures.seeds(found[method][p]) for p in problems),
             "mean": _list(means),
             "rank": round(ranks[method], 2),
         }
@@ -132,7 +172,7 @@ def _table(found: Found, problems: Sequence[str]) -> list[dict[str, Any]]:
             if rival == method or not method.startswith("rung"):
                 continue
             differences = [figures.difference(found, method, rival, problems, mark) for mark in range(last + 1)]
-            rivals[rival] = [None if d is None else [round(d.mean, 4), round(d.error, 4)] for d in differences]
+            rivals[rival] = [d and [round(d.mean, 4), round(d.error, 4), d.pairs] for d in differences]
         line["against"] = rivals
         lines.append(line)
     return sorted(lines, key=lambda line: (line["mean"][-1], line["method"]))
@@ -153,9 +193,13 @@ def _partly(found: Found, table: Sequence[Mapping[str, Any]], problems: Sequence
 
 
 def _curves(
-    suite: str, rows: Sequence[Mapping[str, Any]], problems: Mapping[str, Problem], groups: Mapping[str, Sequence[str]]
+    suite: str,
+    rows: Sequence[Mapping[str, Any]],
+    problems: Mapping[str, Problem],
+    groups: Mapping[str, Sequence[str]],
+    earlier: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """Mean regret along the way, and mean rank, for the figure."""
+    """Mean regret along the way, and mean rank, for the figure; of earlier methods the regret, as their ranks were others."""
     if suite not in {"sequential", "parallel", "curves"}:
         return {}
     points = CLOCK if suite == "curves" else POINTS
@@ -170,6 +214,8 @@ def _curves(
         for method, means in averaged.items():
             rank = _list([ranks[method] for ranks in ranked])
             curves.setdefault(name, {})[method] = {"regret": _list(means), "rank": rank}
+        for method, before in earlier.get(name, {}).items():
+            curves.setdefault(name, {}).setdefault(method, {"regret": before["regret"]})
     return curves
 
 
@@ -205,6 +251,12 @@ def write(document: Mapping[str, Any]) -> None:
     PAGE.write_text(page, encoding="utf-8")
 
 
+def published() -> dict[str, Any] | None:
+    """What was written last."""
+    path = RESULTS / f"{NAME}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
 def text_of(document: Mapping[str, Any]) -> str:
     """JSON with a list of plain values on one line."""
     flat = re.compile(r"\[\s*([^\[\]{}]*?)\s*\]")
@@ -235,10 +287,18 @@ def _markdown(suite: str, content: Mapping[str, Any], name: str) -> str:
         cells.append(f"{content['ask_ms'].get(line['method'], 0):.1f}")
         if best:
             pair = best["against"].get(line["method"])
-            cells.append("" if not pair or pair[-1] is None else f"{pair[-1][0]:+.3f} ± {pair[-1][1]:.3f}")
+            cells.append(_difference_text(pair[-1]) if pair else "")
         lines.append(cells)
     text = f"{_table_text(lines)}\n\nProblems ({len(problems)}): {', '.join(problems)}."
+    text += BY_PROBLEM if BY_PROBLEM[1] in text else ""
     return text if not content["partly"][name] else f"{text}\n\n{_partly_text(content['partly'][name], shown)}"
+
+
+def _difference_text(difference: Sequence[float] | None) -> str:
+    if difference is None:
+        return ""
+    apart, error, pairs = difference
+    return f"{apart:+.3f} ± {error:.3f}{'' if pairs else BY_PROBLEM[1]}"
 
 
 def _partly_text(partly: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> str:
@@ -259,7 +319,7 @@ def _feasible(content: Mapping[str, Any], problems: Sequence[str], marks: Sequen
         cells, seeds = [f"`{method}`"], []
         for p in problems:
             found = np.array(list(by_problem.get(p, {}).values()) or [[NOTHING] * len(marks)])
-            seeds.append(len(by_problem.get(p, {})))
+            seeds.append(figures.seeds(by_problem.get(p, {})))
             for middle, worst in zip(np.median(found, axis=0), found.max(0), strict=True):
                 cells.append(" / ".join("–" if v >= NOTHING else f"{v:.4g}" for v in (middle, worst)))
         lines.append([*cells, str(min(seeds))])
@@ -274,7 +334,9 @@ def _by_problem(content: Mapping[str, Any], problems: Sequence[str], marks: Sequ
         if not any(found):
             continue
         cells = [f"{v:.4f}" if each else "" for each in found for v in (np.mean(each, axis=0) if each else marks)]
-        lines.append([f"`{method}`", *cells, str(min(len(each) for each in found if each))])
+        lines.append(
+            [f"`{method}`", *cells, str(min(figures.seeds(by_problem[p]) for p in problems if p in by_problem))]
+        )
     return _table_text(lines)
 
 

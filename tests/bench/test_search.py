@@ -163,6 +163,31 @@ class TestFigures:
         assert difference.error == pytest.approx(math.sqrt(1.0) / 2)  # variance of 1 and 3, over 2, once
         assert difference.pairs == 4
 
+    @pytest.mark.parametrize(
+        ("b", "apart"),
+        [
+            pytest.param({"p": {0: [1.0]}, "q": {0: [2.0], 7: [9.0]}}, [1.0, 3.0], id="one seed in common"),
+            pytest.param({"p": {"0-4": [1.0]}, "q": {"0-4": [2.0]}}, [2.0, 4.0], id="only a mean over seeds"),
+        ],
+    )
+    def test_without_two_pairs_a_difference_has_the_error_over_problems(self, b: Any, apart: list[float]) -> None:
+        a = {"p": {0: [2.0], 1: [4.0]}, "q": {0: [5.0], 1: [7.0]}}
+        found = {
+            name: {p: {s: np.array(v) for s, v in each.items()} for p, each in by.items()}
+            for name, by in {"a": a, "b": b}.items()
+        }
+        difference = figures.difference(found, "a", "b", ["p", "q"], 0)
+        assert difference is not None
+        assert difference.mean == pytest.approx(np.mean(apart))
+        assert difference.error == pytest.approx(np.std(apart, ddof=1) / math.sqrt(2))
+        assert difference.pairs == 0
+        assert figures.difference(found, "a", "b", ["p"], 0) is None
+
+    def test_a_mean_counts_as_its_seeds(self) -> None:
+        one = np.array([0.0])
+        assert figures.seeds({0: one, 3: one}) == 2
+        assert figures.seeds({"0-4": one}) == 5
+
     def test_ties_share_their_rank(self) -> None:
         one = {"p": {0: np.array([0.5])}}
         assert figures.ranks({"a": one, "b": one, "c": {"p": {0: np.array([0.1])}}}, ["a", "b", "c"], ["p"], 0) == {
@@ -227,7 +252,7 @@ class TestReport:
         assert {line["method"]: line["seeds"] for line in table} == {"random": 3, "rung-random": 3}
         assert table[0]["mean"] == table[1]["mean"]
         against = next(line["against"] for line in table if line["method"] == "rung-random")
-        assert against["random"] == [[0, 0]] * 3
+        assert against["random"] == [[0, 0, 3]] * 3
 
     def test_a_method_on_some_of_the_problems_is_shown_beside_ours_on_the_same_studies(self) -> None:
         ours = {"p": {0: np.array([0.1]), 1: np.array([0.3])}, "q": {0: np.array([0.9])}}
@@ -245,6 +270,27 @@ class TestReport:
         text = report.text_of(document)
         assert json.loads(text) == json.loads(json.dumps(document))
         assert f'"2": {json.dumps(seeds[2])}' in text
+
+    def test_what_the_cache_lacks_is_taken_over_where_it_still_holds(self, tmp_path: Path) -> None:
+        problems = list(PROBLEMS.values())
+        self.rows(tmp_path)
+        published = json.loads(report.text_of(report.build(tmp_path, problems)))
+        again = json.loads(report.text_of(report.build(tmp_path / "empty", problems, published=published)))
+        assert again["suites"]["sequential"]["seeds"] == published["suites"]["sequential"]["seeds"]
+        assert again["suites"]["sequential"]["tables"] == published["suites"]["sequential"]["tables"]
+        published["versions"]["rung-random"] = ["older"]
+        again = report.build(tmp_path / "empty", problems, published=published)
+        assert again["suites"]["sequential"]["seeds"].keys() == {"random"}
+
+    def test_a_published_mean_gives_way_to_seeds(self, tmp_path: Path) -> None:
+        self.rows(tmp_path)
+        problems = list(PROBLEMS.values())
+        published = json.loads(report.text_of(report.build(tmp_path, problems)))
+        seeds = published["suites"]["sequential"]["seeds"]
+        for known, stays in (({}, {"0-4"}), ({"1": [0.2, 0.2, 0.2], "2": [0.4, 0.4, 0.4]}, {1, 2})):
+            seeds["random"]["griewank4"] = {"0-4": [0.5, 0.5, 0.5], **known}
+            again = report.build(tmp_path / "empty", problems, published=published)
+            assert again["suites"]["sequential"]["seeds"]["random"]["griewank4"].keys() == stays
 
     def test_a_row_of_older_sources_does_not_count(self, tmp_path: Path) -> None:
         self.rows(tmp_path)
