@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.api import Api, resource
-from tests.cluster.studies import Running, rungs_of, shell, study, toy
+from tests.cluster.studies import Running, rungs_of, shell, study, template, toy
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -149,6 +149,30 @@ def test_a_disrupted_trial_goes_on_in_another_attempt(api: Api, namespace: str, 
     assert status["disruptions"] == 1
     assert status["values"]["loss"] > 0
     assert len(running.trials()) == 1
+
+
+def test_a_repeated_trial_is_told_its_newest_checkpoint_in_a_volume(api: Api, namespace: str) -> None:
+    """By the variable and by a flag: most programs have a --resume, and cannot look for the newest one themselves."""
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "runs"},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    api.create("persistentvolumeclaims", namespace, claim)
+    script = """
+if [ "$RUNG_ATTEMPT" = 1 ]; then
+    for n in 2 3; do mkdir -p "$RUNG_CHECKPOINT_DIR/step-$n"; echo "step=$n loss=9 checkpoint_step=$n"; done
+    exit 143
+fi
+[ -d "$RUNG_RESUME_FROM" ] && [ "$*" = "--resume=$RUNG_RESUME_FROM" ] && echo "step=4 loss=${1##*/step-}"
+"""
+    trial = template(["sh", "-c", script, "train"], ["--resume=$(trial.resumeFrom)"])
+    trial["checkpoint"] = {"persistentVolumeClaim": "runs"}
+    running = Running.apply(api, namespace, study("again", trial, limits={"trials": 1, "parallelism": 1}))
+    status = running.wait_trial(0, "Succeeded", "Failed")
+    assert (status["state"], status["attempt"]) == ("Succeeded", 2), running.told()
+    assert status["values"]["loss"] == 3
 
 
 def test_a_pod_that_the_cluster_refuses_is_explained_in_its_words(api: Api, namespace: str) -> None:

@@ -104,10 +104,10 @@ class KubeBody:
         return ready
 
     def _resume_from(self, facts: TrialFacts) -> str | None:
-        """The newest complete checkpoint at a URI, which a program may not be able to list. In a volume it finds its own."""
-        checkpoint, step = self.plan.spec.trial.checkpoint, facts.checkpoint_step
+        """The newest complete checkpoint. Mode Restart begins from nothing at every rung."""
+        step = facts.checkpoint_step
         directory = folder(self.plan.study, facts.number, self.plan.attempt_target(facts))
-        if checkpoint is None or checkpoint.uri is None or directory is None or step is None or self.plan.rung_by_rung:
+        if directory is None or step is None or self.plan.rung_by_rung:
             return None
         return at_step(directory, step)
 
