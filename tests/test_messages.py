@@ -176,6 +176,17 @@ def obstacle(job_age: float, said: str = "", pod: bool = False) -> str:
     return f"{'PodsRefused' if said else 'queued'}|{found.note}"
 
 
+def starved() -> str:
+    """What is said of a trial that runs without its server."""
+    live = Attempt(1, AttemptPhase.RUNNING, started_at=0.0, starved="server")
+    trial = TrialFacts(number=0, parameters={"x": 0.5}, state=TrialState.RUNNING, attempt=1, live=live)
+
+    async def failed_create(job: Mapping[str, Any]) -> str:
+        raise AssertionError("its pod is there")
+
+    return f"starved|{asyncio.run(obstacles.find([trial], {}, {}, 100.0, failed_create)).note}"
+
+
 def not_permitted() -> str:
     error = Forbidden("jobs.batch is forbidden", verb="list", resource="jobs", namespace="ml", name=None)
     status = not_permitted_status(1, None, str(error), 0.0)
@@ -234,6 +245,7 @@ PRODUCED: dict[Row, Callable[[], str]] = {
     (WAITS, "SuspendedBySpec"): lambda: of_study(suspend=True),
     (WAITS, "NotPermitted"): not_permitted,
     (NOTES, "queued"): lambda: obstacle(1.0, pod=True),
+    (NOTES, "starved"): starved,
     (NOTES, "PodsRefused"): lambda: obstacle(100.0, said="exceeded quota: gpus"),
     (NOTES, "QuotaExceeded"): quota,
     (NOTES, "a failed action"): busy,

@@ -72,6 +72,47 @@ def test_out_of_memory_is_a_crash_where_the_study_does_not_say_otherwise() -> No
     assert isinstance(after_end(a_plan(), a_trial(), ended(AttemptEnd.OUT_OF_MEMORY, 137)), Retry)
 
 
+RESTART = {"type": "ASHA", "mode": "Restart", "resource": {"min": 1, "max": 9}, "eta": 3}
+OVER = {"phase": AttemptPhase.ENDED, "ended_at": 20.0, "collected": True, "starved": "server"}
+HELD = (Observation(1.0, {"loss": 0.5}),)
+STARVED = "out of memory: container server was OOMKilled by the kernel; "
+NO_RESULT = f"{STARVED}the program ended without a result"
+MUTE = {"started_at": -100.0, "starved": "server"}
+INFEASIBLE, FAILED = TrialState.INFEASIBLE, TrialState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("seen", "said", "state", "reason", "words", "spec"),
+    [
+        pytest.param({**OVER, "end": AttemptEnd.COMPLETED}, (), INFEASIBLE, "OutOfMemory", NO_RESULT, {}, id="it left with 0 and no figure"),
+        pytest.param({**OVER, "end": AttemptEnd.COMPLETED}, (), INFEASIBLE, "OutOfMemory", NO_RESULT, {"scheduler": RESTART}, id="or with none at a rung of its own"),
+        pytest.param({**OVER, "end": AttemptEnd.COMPLETED}, HELD, TrialState.SUCCEEDED, "Completed", "loss 0.5", {}, id="a result is a result"),
+        pytest.param({**OVER, "end": AttemptEnd.COMPLETED, "starved": ""}, (), FAILED, "MetricMissing", "without reporting loss", {}, id="no figure and memory enough"),
+        pytest.param({**OVER, "end": AttemptEnd.TIMED_OUT}, (), INFEASIBLE, "OutOfMemory", f"{STARVED}ran longer than", {}, id="the kubelet ended it"),
+        pytest.param({**OVER, "end": AttemptEnd.TIMED_OUT}, HELD, FAILED, "TimedOut", "ran longer than", {}, id="it was only slow"),
+        pytest.param(MUTE, HELD, INFEASIBLE, "OutOfMemory", f"{STARVED}no observation for", {}, id="it hangs"),
+        pytest.param({**MUTE, "starved": ""}, HELD, FAILED, "Silent", "no observation for", {}, id="it hangs for itself"),
+    ],
+)  # fmt: skip
+def test_a_container_out_of_memory_beside_the_program_is_the_reason_where_no_result_comes(
+    seen: dict[str, Any],
+    said: tuple[Observation, ...],
+    state: TrialState,
+    reason: str,
+    words: str,
+    spec: dict[str, Any],
+) -> None:
+    trial = {**TEMPLATE, "retries": 0, "silenceSeconds": 60, "infeasible": {"outOfMemory": True}}
+    world = World(a_plan(trial=trial, limits={"trials": 1, "parallelism": 1}, **spec))
+    world.reconcile()
+    attempt, _ = world.running[0]
+    heard = seen.get("started_at")
+    world.reconcile({0: Sight(replace(attempt, **seen), said, last_observed_at=heard)})
+    facts = world.trials[0]
+    assert (facts.state, facts.reason) == (state, reason)
+    assert words in facts.message
+
+
 def test_a_trial_that_has_ended_well_waits_for_an_open_rung() -> None:
     world = World(
         a_plan(

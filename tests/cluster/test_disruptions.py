@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from devcluster.names import OOM_ANNOTATION
 from tests.cluster.api import Api, resource
-from tests.cluster.studies import Running, rungs_of, shell, study, template, toy
+from tests.cluster.studies import Running, container, rungs_of, shell, study, template, toy
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -32,6 +33,15 @@ class Case:
     disruptions: int = 0
     says: tuple[str, ...] = ()
     spec: dict[str, Any] | None = None
+
+
+def beside_a_starved_server(text: str) -> dict[str, Any]:
+    """A program in shell and a native sidecar, which is out of memory at once."""
+    trial = shell(text)
+    server = {**container(["sh", "-c", "exit 9"]), "name": "server", "restartPolicy": "Always"}
+    trial["podTemplate"]["metadata"] = {"annotations": {OOM_ANNOTATION: "9"}}
+    trial["podTemplate"]["spec"]["initContainers"] = [server]
+    return {**trial, "infeasible": {"outOfMemory": True}}
 
 
 CASES = {
@@ -76,6 +86,18 @@ CASES = {
         "Failed",
         "TimedOut",
         says=("timeoutSeconds", "2"),
+    ),
+    "a program that hangs since its server was out of memory is infeasible": Case(
+        {**beside_a_starved_server("exec sleep 300"), "silenceSeconds": 2},
+        "Infeasible",
+        "OutOfMemory",
+        says=("container server was OOMKilled", "silenceSeconds"),
+    ),
+    "so is one that leaves well, without a result": Case(
+        beside_a_starved_server("exec sleep 2"),
+        "Infeasible",
+        "OutOfMemory",
+        says=("container server was OOMKilled", "without a result"),
     ),
     "a trial that says nothing for too long uses up its retries": Case(
         {**shell("exec sleep 300"), "silenceSeconds": 1, "retries": 0}, "Failed", "Silent", says=("silenceSeconds",)

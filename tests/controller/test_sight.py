@@ -138,6 +138,15 @@ def test_the_end_of_a_sidecar(pod: dict[str, Any], end: AttemptEnd, code: int, w
     assert words in attempt.message
 
 
+@pytest.mark.parametrize("bench", [0, None], ids=["the program left with 0", "the program runs"])
+def test_a_sidecars_want_of_memory_is_kept_whatever_the_program_does(bench: int | None) -> None:
+    pod = a_served_pod({"state": OOM}, 0) if bench == 0 else a_pod("Running", {"running": {"startedAt": at(-9)}})
+    pod["status"]["initContainerStatuses"] = [{"name": "server", "state": OOM}]
+    attempt = attempt_of(a_job(), pod, NOW)
+    assert attempt is not None
+    assert (attempt.starved, attempt.end) == ("server", AttemptEnd.COMPLETED if bench == 0 else None)
+
+
 def test_an_init_container_that_failed_is_the_one_to_name() -> None:
     pod = a_pod("Failed", {"waiting": {"reason": "PodInitializing"}})
     pod["status"]["initContainerStatuses"] = [{"name": "data", "state": terminated(3)}]

@@ -81,6 +81,7 @@ class Attempt:
     collected: bool = False  # ended, and the last of its observations has been read
     node: str = ""
     image_id: str = ""
+    starved: str = ""  # name of a container that the kernel ended for its memory, one beside the program included
 
     @property
     def live(self) -> bool:

@@ -39,9 +39,13 @@ def after_attempt(plan: Plan, facts: TrialFacts, trials: Trials, now: float) -> 
     if live is None or live.number < facts.attempt or facts.state in {TrialState.PENDING, TrialState.WAITING}:
         return _judged_waiter(plan, facts)
     if live.live:
-        return _overdue(plan, facts, live, now)
-    if not live.collected:
+        overdue = _overdue(plan, facts, live, now)
+        if overdue is None:
+            return None
+        live = replace(live, end=overdue)
+    elif not live.collected:
         return None
+    live = _blamed_on_memory(plan, facts, live)
     rung = plan.next_rung(facts) if plan.rung_by_rung else None
     if rung is not None and live.end is AttemptEnd.COMPLETED:
         return _rung_completed(plan, facts, trials, rung)
@@ -54,17 +58,36 @@ def _judged_waiter(plan: Plan, facts: TrialFacts) -> Record | None:
     return None
 
 
-def _overdue(plan: Plan, facts: TrialFacts, live: Attempt, now: float) -> Record | None:
+def _overdue(plan: Plan, facts: TrialFacts, live: Attempt, now: float) -> AttemptEnd | None:
     """TimeoutSeconds and silenceSeconds. Queued attempts have no clock."""
     template = plan.spec.trial
     if live.phase is not AttemptPhase.RUNNING or live.started_at is None or live.ending:
         return None
     if template.timeout_seconds is not None and now - live.started_at >= template.timeout_seconds + START_GRAIN:
-        return after_end(plan, facts, replace(live, end=AttemptEnd.TIMED_OUT))
+        return AttemptEnd.TIMED_OUT
     heard = max(live.started_at, facts.last_observed_at or live.started_at)
     if template.silence_seconds is not None and now - heard >= template.silence_seconds:
-        return after_end(plan, facts, replace(live, end=AttemptEnd.SILENT))
+        return AttemptEnd.SILENT
     return None
+
+
+def out_of_memory(container: str) -> str:
+    """What is said of a container that the kernel ended."""
+    return f"out of memory: container {container} was OOMKilled by the kernel"
+
+
+def _blamed_on_memory(plan: Plan, facts: TrialFacts, attempt: Attempt) -> Attempt:
+    """An attempt that ended otherwise and brought no result is out of memory if one of its containers was.
+
+    A benchmark, say, whose server beside it was killed: it leaves with 0 and no figure, or waits for an answer for ever.
+    """
+    if not attempt.starved or attempt.end not in {AttemptEnd.COMPLETED, AttemptEnd.SILENT, AttemptEnd.TIMED_OUT}:
+        return attempt
+    wanted = [plan.measure.ranking] if plan.rung_by_rung else plan.measure.goals
+    if attempt.end is not AttemptEnd.SILENT and all(goal.figure.of(facts) is not None for goal in wanted):
+        return attempt
+    how = _sentence(plan, attempt, "the program ended without a result")
+    return replace(attempt, end=AttemptEnd.OUT_OF_MEMORY, message=f"{out_of_memory(attempt.starved)}; {how}")
 
 
 def after_end(plan: Plan, facts: TrialFacts, attempt: Attempt) -> Record:

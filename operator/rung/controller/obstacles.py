@@ -1,4 +1,5 @@
-"""What keeps trials from starting, in words: a missing right, a full quota, pods that admission refuses, nodes that are full.
+"""What keeps trials from starting or from going on, in words: a missing right, a full quota, pods that admission refuses,
+nodes that are full, a container beside the program that was out of memory.
 
 A Job whose pod is refused says nothing of it: its status stays empty, and only a FailedCreate event on it tells (API conventions of
 the Job controller). Nothing wakes a study for what happens to a Job without a pod, so such a Job is looked at again after a while.
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rung.api.facts import AttemptPhase, TrialFacts
+from rung.brain.endings import out_of_memory
 from rung.executor.record import seconds_of
 from rung.kube.errors import Forbidden
 
@@ -45,12 +47,14 @@ async def find(
     now: float,
     failed_create: Callable[[Mapping[str, Any]], Awaitable[str]],
 ) -> Obstacle:
-    """Look at the attempts that are queued. `failed_create` reads a Job's events; it is asked once, of the oldest."""
+    """Look at the attempts that are queued or run. `failed_create` reads a Job's events; it is asked once, of the oldest."""
     waits: list[float] = []
     stuck: list[int] = []
     note = ""
     for facts in unfinished:
         live = facts.live
+        if live is not None and live.phase is AttemptPhase.RUNNING and live.starved:
+            note = note or f"Trial {facts.number} still runs; {out_of_memory(live.starved)}"
         if live is None or live.phase is not AttemptPhase.QUEUED:
             continue
         note = note or (f"Trial {facts.number} is queued: {live.message}" if live.message else "")

@@ -12,6 +12,7 @@ from typing import Any
 
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase
 from rung.api.names import ATTEMPT_LABEL, TRIAL_LABEL
+from rung.brain.endings import out_of_memory
 from rung.executor.words import last_words
 
 Raw = Mapping[str, Any]
@@ -78,11 +79,19 @@ def _of_pod(pod: Raw, now: float) -> Attempt:
     running: Raw = (container.get("state") or {}).get("running") or {}
     started = _time(terminated.get("startedAt") or running.get("startedAt"))
     image_id = container.get("imageID") or ""
+    starved = _out_of_memory(pod)
     phase = status.get("phase")
     if phase in {"Succeeded", "Failed"}:
-        ended_at = _time(terminated.get("finishedAt")) or now
-        end, code, message = _end_of(pod, terminated)
-        return Attempt(number, AttemptPhase.ENDED, started, ended_at, end, code, message, node=node, image_id=image_id)
+        return Attempt(
+            number,
+            AttemptPhase.ENDED,
+            started,
+            _time(terminated.get("finishedAt")) or now,
+            *_end_of(pod, terminated, starved),
+            node=node,
+            image_id=image_id,
+            starved=starved,
+        )
     deleted = _time(pod["metadata"].get("deletionTimestamp"))
     if deleted is not None and now > deleted + LOST_AFTER_SECONDS:
         # deletionTimestamp already includes the grace period (API reference, ObjectMeta)
@@ -98,6 +107,7 @@ def _of_pod(pod: Raw, now: float) -> Attempt:
             ending=deleted is not None,
             node=node,
             image_id=image_id,
+            starved=starved,
         )
     return Attempt(
         number, AttemptPhase.QUEUED, message=_why_queued(pod, container), ending=deleted is not None, node=node
@@ -111,7 +121,7 @@ def _main_container(pod: Raw) -> Raw:
     return next((s for s in statuses if s.get("name") == first), statuses[0] if statuses else {})
 
 
-def _end_of(pod: Raw, terminated: Raw) -> tuple[AttemptEnd, int | None, str]:
+def _end_of(pod: Raw, terminated: Raw, starved: str) -> tuple[AttemptEnd, int | None, str]:
     """Why the pod ended. A disruption is looked for first: an evicted program exits with any code."""
     status: Raw = pod.get("status") or {}
     if status.get("phase") == "Succeeded":
@@ -128,9 +138,8 @@ def _end_of(pod: Raw, terminated: Raw) -> tuple[AttemptEnd, int | None, str]:
         return AttemptEnd.DISRUPTED, code, f"{reason}: {status.get('message') or 'the node ended it'}"
     failing = _failing_container(pod, terminated)
     code = failing.get("exitCode", code)
-    starved = _out_of_memory(pod)
     if starved:
-        return AttemptEnd.OUT_OF_MEMORY, code, f"out of memory: container {starved} was OOMKilled by the kernel"
+        return AttemptEnd.OUT_OF_MEMORY, code, out_of_memory(starved)
     if code == BAD_CONFIGURATION_EXIT:
         return AttemptEnd.BAD_CONFIGURATION, code, "exit code 78: the program says that its configuration is bad"
     if code == SIGTERM_EXIT or pod["metadata"].get("deletionTimestamp"):
