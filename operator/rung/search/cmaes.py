@@ -34,6 +34,7 @@ from rung.api.sampler import Restarts
 from rung.search.adaptation import Normal, adapted, chosen, initial, with_margin
 from rung.search.cells import edges
 from rung.search.fitting import fitting
+from rung.search.observed import rows
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.replay import Replay
@@ -155,8 +156,7 @@ class CmaesSampler:
     def _next(self, run: Run, trials: Sequence[Told]) -> Run:
         normal, layout = run.normal, self._layout
         place = places(trials)
-        points = np.array([layout.space.encode(t.parameters) for t in trials]).reshape(len(trials), -1)
-        active = np.array([[d.name in t.parameters for d in layout.space.dimensions] for t in trials], dtype=bool)
+        points, active = rows(layout.space, trials)
         choices = normal.choices
         if len(layout.choices):
             drawn = np.minimum((points[:, layout.choices] * layout.counts).astype(np.intp), layout.counts - 1)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from rung.search.evolution import mutated
 from rung.search.fitting import fitting
+from rung.search.observed import rows
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.replay import Replay
@@ -80,8 +81,7 @@ class Nsga2Sampler:
     def _children(self, request: Request, parents: Sequence[Told]) -> Iterator[Sequence[float]]:
         random = generator(request.seed, request.number, "nsga2")
         space = request.space
-        u = np.array([space.encode(told.parameters) for told in parents])
-        active = np.array([[d.name in told.parameters for d in space.dimensions] for told in parents], dtype=bool)
+        u, active = rows(space, parents)
         for k in count():
             one, other = random.integers(len(parents), size=(2, 2)).min(axis=1)  # of two drawn, who stands in front
             x = crossed(u[one], u[other], self._is_choice, random)

@@ -33,6 +33,15 @@ class Observed:
     active: Bools
 
 
+def rows(space: Space, trials: Sequence[Told]) -> tuple[Array, Bools]:
+    """The trials' points of the cube, and where they have values: (n, d) each."""
+    shape = (len(trials), space.d)
+    u = np.array([space.encode(told.parameters) for told in trials], dtype=float).reshape(shape)
+    names = [dimension.name for dimension in space.dimensions]
+    active = np.array([[name in told.parameters for name in names] for told in trials], dtype=bool).reshape(shape)
+    return u, active
+
+
 class Encoder:
     """Turns histories into arrays, and remembers the rows of the last one: a study grows by a trial at a time.
 
@@ -56,16 +65,13 @@ class Encoder:
             order = sorted(range(len(keys)), key=keys.__getitem__)
             keys, trials = [keys[i] for i in order], [trials[i] for i in order]
         index, known_u, known_active = self._rows
-        rows = np.array(
+        places = np.array(
             [self._row(index.get(key), told) for key, told in zip(keys, trials, strict=True)], dtype=np.intp
         )
-        old = rows >= 0
+        old, new = places >= 0, np.flatnonzero(places < 0)
         u, active = np.empty((len(trials), self._space.d)), np.empty((len(trials), self._space.d), dtype=bool)
-        u[old], active[old] = known_u[rows[old]], known_active[rows[old]]
-        for i in np.flatnonzero(~old).tolist():
-            parameters = trials[i].parameters
-            u[i] = self._space.encode(parameters)
-            active[i] = [dimension.name in parameters for dimension in self._space.dimensions]
+        u[old], active[old] = known_u[places[old]], known_active[places[old]]
+        u[new], active[new] = rows(self._space, [trials[i] for i in new.tolist()])
         u.flags.writeable = active.flags.writeable = False
         entries = zip([told.parameters for told in trials], range(len(trials)), strict=True)
         self._rows = (dict(zip(keys, entries, strict=True)), u, active)

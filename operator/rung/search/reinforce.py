@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from rung.search.cells import edges, even
 from rung.search.fitting import fitting
+from rung.search.observed import rows
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.replay import Replay
@@ -123,10 +124,9 @@ class ReinforceSampler:
 
     def _drawn(self, trials: Sequence[Told]) -> tuple[NDArray[np.intp], Array]:
         """(t, d) which value each trial drew, and (t, d) 1.0 where it drew at all."""
-        u = np.array([self._space.encode(t.parameters) for t in trials])
-        is_active = [[dimension.name in t.parameters for dimension in self._space.dimensions] for t in trials]
+        u, active = rows(self._space, trials)
         drawn = (self._edges[:, 1:-1] <= u[:, :, None]).sum(axis=2)
-        return np.minimum(drawn, self._counts - 1), np.array(is_active, dtype=float)
+        return np.minimum(drawn, self._counts - 1), active.astype(float)
 
 
 def part_edges(dimension: Dimension) -> Array:
