@@ -10,8 +10,8 @@ import pytest
 
 from rung.api.facts import TrialState
 from rung.search import Told
-from rung.search.observed import Encoder
-from rung.search.standing import best_first, places
+from rung.search.observed import Encoder, Observed
+from rung.search.standing import best_first, comparable, places
 from tests.search.contract import told
 from tests.search.problems import branching, mixed
 
@@ -90,3 +90,51 @@ def test_places_are_shares_of_the_own_study() -> None:
     other = [replace(trial(n, 100 + n), source="old") for n in range(2)]
     want = [1 / 2, 1 / 8, 1 / 2, 7 / 8, math.nan, 1 / 4, 3 / 4]
     assert places([*own, *other]) == pytest.approx(want, nan_ok=True)
+
+
+def seen(*trials: Told) -> Observed:
+    return Observed(trials, np.arange(len(trials))[:, None] / 100, np.ones((len(trials), 1), dtype=bool))
+
+
+def ran(number: int, *values: float, state: TrialState = DONE, source: str = "") -> Told:
+    """A trial that said these at the steps 1, 3, 9, 27."""
+    curve = tuple(zip((1.0, 3.0, 9.0, 27.0), values, strict=False))
+    return Told(number, {}, state, (values[-1],) if state.finished else None, curve=curve, source=source)
+
+
+RUNNING = TrialState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("trials", "enough", "want"),
+    [
+        pytest.param([ran(0, 5), trial(1, 2), trial(2)], 9, [(0, 5), (1, 2), (2, None)],
+                     id="where nothing was stopped nothing changes"),
+        pytest.param([ran(0, 9, 8, 7, 6), ran(1, 8, 7, 6, 5), ran(2, 1, state=STOPPED)], 2, [(0, 6), (1, 5)],
+                     id="enough whole runs: who was stopped before is left out"),
+        pytest.param([ran(0, 9, 8, 7, 6), ran(1, 8, 5, state=STOPPED), ran(2, 1, state=STOPPED)], 2, [(0, 8), (1, 5)],
+                     id="the furthest step that enough came to, and the values there"),
+        pytest.param([ran(0, 9, 8, state=STOPPED), ran(1, 8, 5, 4, state=RUNNING), ran(2, 7, state=RUNNING)], 2,
+                     [(0, 8), (1, 5), (2, None)], id="running ones count where they have been"),
+        pytest.param([ran(0, 9, 8, state=STOPPED), trial(1, 1, state=STOPPED, step=9), ran(2, 9, 7, state=STOPPED)],
+                     2, [(0, 8), (2, 7)], id="who began to report later has no value there"),
+        pytest.param([ran(n, n, state=STOPPED) for n in range(9)], 2, [],
+                     id="a first step that says too little"),
+        pytest.param([ran(0, 9, 8, state=STOPPED), trial(1, state=TrialState.FAILED)], 2, [(1, None)],
+                     id="failures stay, and are not counted"),
+        pytest.param([ran(0, 4, 3, state=STOPPED), ran(1, 4, 2, state=STOPPED), ran(0, 7, state=STOPPED, source="old"),
+                      trial(1, state=STOPPED)], 2, [(0, 3), (1, 2)],
+                     id="each study by itself; one that said nothing is left out"),
+        pytest.param([trial(0, 1, state=STOPPED, step=3, v=(1.0,)),
+                      replace(ran(1, 3, 2, state=RUNNING), violations=(math.nan,))], 1, [(0, 1), (1, None)],
+                     id="a constraint that was not reported yet is not held against a running trial"),
+    ],
+)  # fmt: skip
+def test_what_can_be_compared(trials: list[Told], enough: int, want: list[tuple[int, float | None]]) -> None:
+    found = comparable(seen(*trials), enough, target=27)
+    assert [(told.number, told.value) for told in found.trials] == want
+    assert found.u[:, 0] * 100 == pytest.approx([trials.index(_original(told, trials)) for told in found.trials])
+
+
+def _original(told: Told, trials: list[Told]) -> Told:
+    return next(t for t in trials if (t.source, t.number) == (told.source, told.number))

@@ -29,7 +29,7 @@ class TestItsOwn:
 
     def test_pending_trials_keep_others_away(self) -> None:
         """Of a hundred proposals fewer fall near where twenty trials run already."""
-        history = evaluated(one_axis, 30, lambda i: (abs((i * 7919 % 1009) / 1009 - 0.5),))
+        history = evaluated(one_axis, 30, lambda i: (abs(at(i) - 0.5),))
         running = [Told(100 + k, {"x": 0.5 + k / 1e3}, TrialState.RUNNING) for k in range(-20, 20)]
         sampler = TPESampler(Setting(one_axis, trials=500))
 
@@ -40,14 +40,14 @@ class TestItsOwn:
         assert near([*history, *running]) < 0.5 * near(history)
 
     def test_another_study_shows_the_way_at_first(self) -> None:
-        old = [replace(t, source="old") for t in evaluated(one_axis, 40, lambda i: ((i * 7919 % 1009) / 1009,))]
+        old = [replace(t, source="old") for t in evaluated(one_axis, 40, lambda i: (at(i),))]
         sampler = TPESampler(Setting(one_axis, trials=100))
         proposals = [sampler.propose(request(one_axis, number, history=old)) for number in range(20)]
         assert sum(p is not None and as_float(p.parameters["x"]) < 0.2 for p in proposals) >= 15
 
     def test_another_study_counts_less_than_this_one(self) -> None:
         """Where the two disagree, this study's results prevail: here 1 is best, there 0."""
-        own = evaluated(one_axis, 40, lambda i: (-(i * 7919 % 1009) / 1009,))
+        own = evaluated(one_axis, 40, lambda i: (-at(i),))
         old = [replace(t, source="old", objectives=(-t.value,)) for t in own if t.value is not None]
         sampler = TPESampler(Setting(one_axis, trials=100))
         proposals = [sampler.propose(request(one_axis, number, history=[*own, *old])) for number in range(40, 60)]
@@ -55,11 +55,32 @@ class TestItsOwn:
 
     def test_feasible_trials_are_the_good_ones(self) -> None:
         """The better the objective, the more the constraint is violated."""
-
-        def x(i: int) -> float:
-            return (i * 7919 % 1009) / 1009
-
-        history = evaluated(one_axis, 40, lambda i: (x(i),), lambda i: (0.6 - x(i),))
+        history = evaluated(one_axis, 40, lambda i: (at(i),), lambda i: (0.6 - at(i),))
         sampler = TPESampler(Setting(one_axis, constraints=1, trials=100))
         proposals = [sampler.propose(request(one_axis, number, history=history)) for number in range(40, 60)]
         assert sum(p is not None and as_float(p.parameters["x"]) > 0.5 for p in proposals) >= 15
+
+    def test_what_was_stopped_early_is_neither_good_nor_bad(self) -> None:
+        """Late bloomers: around 0.3 trials end best, and nearly all were stopped after the first step."""
+        stopped = [Told(k, {"x": 0.25 + k / 300}, TrialState.STOPPED, (9.0,), curve=((1.0, 9.0),)) for k in range(30)]
+        whole = [replace(t, number=30 + t.number) for t in evaluated(one_axis, 30, lambda i: (abs(at(i) - 0.3),))]
+        sampler = TPESampler(Setting(one_axis, target=27))
+        proposals = [sampler.propose(request(one_axis, number, history=[*stopped, *whole])) for number in range(60, 80)]
+        assert sum(p is not None and abs(as_float(p.parameters["x"]) - 0.3) < 0.1 for p in proposals) >= 14
+
+    def test_points_are_spread_until_a_step_that_says_something(self) -> None:
+        early = [
+            replace(t, state=TrialState.STOPPED, curve=((1.0, t.objectives[0]),))
+            for t in evaluated(one_axis, 40, lambda i: (at(i),))
+            if t.objectives
+        ]
+        later = [replace(t, curve=(*t.curve, (9.0, t.curve[0][1]))) for t in early]
+        sampler = TPESampler(Setting(one_axis, target=27))
+        for history, is_spread in ((early, True), (later, False)):
+            ask = request(one_axis, 40, history=history)
+            assert (sampler.propose(ask) == SobolSampler().propose(ask)) is is_spread
+
+
+def at(i: int) -> float:
+    """Where `evaluated` puts its i-th trial on one axis."""
+    return (i * 7919 % 1009) / 1009

@@ -7,25 +7,36 @@ order.
        ones earlier
     3  trials that violate a constraint: by how much, each constraint in units of its own median violation
 
-Failed and infeasible trials have no place in the order, nor have pending ones. Ties go to the lower number. Sources: Deb et
-al. 2002 (fronts, crowding, feasibility first); Falkner et al. 2018 (stopped trials).
+Failed and infeasible trials have no place in the order, nor have pending ones. Ties go to the lower number.
+
+Who was stopped early is not bad for certain: curves cross, and among those that are ahead after a tenth of the way a
+model finds the fast starters. So samplers that model the objective are shown what can be compared (`comparable`): the
+values at one step, the furthest that enough trials came to. Sources: Deb et al. 2002 (fronts, crowding, feasibility first);
+Falkner et al. 2018, section 4.1 (the model is that of the largest budget with enough observations).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 
 from rung.api.facts import TrialState
-from rung.search.axes import Ints
+from rung.search.axes import Bools, Ints
+from rung.search.observed import Observed
 from rung.search.pareto import crowding, non_dominated
 from rung.search.protocol import Told
 from rung.space.space import Array
 
+_BROKEN = frozenset({TrialState.FAILED, TrialState.INFEASIBLE})
+_SPOKEN = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED})
 _NOWHERE = (math.nan, math.nan)
+
+SOONEST = 0.1
+"""The share of a whole run before which values are not compared."""
 
 
 def best_first(trials: Sequence[Told], enough: int) -> list[int]:
@@ -47,9 +58,8 @@ def concluded(history: Iterable[Told]) -> list[Told]:
 
     One that was stopped by hand before it said anything teaches nothing; one that failed does.
     """
-    failed = frozenset({TrialState.FAILED, TrialState.INFEASIBLE})
     known = [
-        told for told in history if told.state in failed or (told.state.finished and _reached(told) is not _NOWHERE)
+        told for told in history if told.state in _BROKEN or (told.state.finished and _reached(told) is not _NOWHERE)
     ]
     known.sort(key=lambda told: (not told.source, told.source, told.number))
     return known
@@ -63,6 +73,64 @@ def places(trials: Sequence[Told]) -> Array:
     for rows in by_source(trials):
         place[rows] = _places([trials[i] for i in rows])
     return place
+
+
+def comparable(seen: Observed, enough: int, target: float | None) -> Observed:
+    """What is seen of each study at the furthest step at which `enough` of its trials have a value; a whole run is the
+    furthest. Those that have a value there stand as if they had ended with it, running ones too.
+
+    Left out are the other ones that have ended, but for failures: those were stopped before. Where there are not enough at
+    any step all are left out. `target`: the last step of a whole run of this study. A study that stopped no trial is
+    seen as it is.
+    """
+    trials = list(seen.trials)
+    if not any(told.state is TrialState.STOPPED for told in trials):
+        return seen
+    kept = np.ones(len(trials), dtype=bool)
+    for rows in by_source(trials):
+        there, step = _at_furthest([trials[i] for i in rows], enough, None if trials[rows[0]].source else target)
+        for i, is_there in zip(rows, there, strict=True):
+            if is_there and step < math.inf:
+                trials[i] = replace(trials[i], state=TrialState.SUCCEEDED, objectives=(_value_at(trials[i], step),))
+            kept[i] = is_there or trials[i].state not in _SPOKEN
+    index = np.flatnonzero(kept)
+    return Observed(tuple(trials[i] for i in index.tolist()), seen.u[index], seen.active[index])
+
+
+def _at_furthest(trials: Sequence[Told], enough: int, target: float | None) -> tuple[Bools, float]:
+    """Which trials of a study have a value at its furthest step with enough of them, and that step; infinite: the end."""
+    stopped = np.array([told.state is TrialState.STOPPED for told in trials], dtype=bool)
+    first, last = np.array([_steps(told) for told in trials], dtype=float).T
+    whole = last == math.inf
+    if not stopped.any() or whole.sum() >= enough:
+        return whole, math.inf
+    ends = np.unique(last[stopped & ~np.isnan(last)])[::-1]
+    soonest = SOONEST * (ends.max(initial=0.0) if target is None else target)
+    for step in ends[ends >= soonest].tolist():
+        there = (first <= step) & (step <= last)
+        if there.sum() >= enough:
+            return there, step
+    return np.zeros(len(trials), dtype=bool), math.inf
+
+
+def _steps(told: Told) -> tuple[float, float]:
+    """The first and the last step at which a trial has a value; NaN: there is none."""
+    if told.state is TrialState.SUCCEEDED and told.objectives:
+        return told.curve[0][0] if told.curve else 0.0, math.inf
+    judged = told.state.finished or not any(map(math.isnan, told.violations))
+    if told.curve and judged and told.state not in _BROKEN:
+        return told.curve[0][0], told.curve[-1][0]
+    return _NOWHERE
+
+
+def _value_at(told: Told, step: float) -> float:
+    """The latest up to there; of a run that reported nothing along the way, its result."""
+    value = told.objectives[0] if told.objectives else math.nan
+    for at, found in told.curve:
+        if at > step:
+            break
+        value = found
+    return value
 
 
 def by_source(trials: Sequence[Told]) -> list[list[int]]:
@@ -96,7 +164,7 @@ def _alike(told: Told) -> tuple[object, ...]:
 def _reached(told: Told) -> tuple[float, float]:
     """How far a finished trial came, and the value there; NaN: it has no place."""
     state = told.state
-    if state is TrialState.FAILED or state is TrialState.INFEASIBLE:
+    if state in _BROKEN:
         return _NOWHERE
     if told.objectives:
         if state is TrialState.SUCCEEDED:

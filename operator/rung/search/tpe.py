@@ -8,6 +8,8 @@ improvement over the value at the split (Bergstra et al. 2011, section 4.1).
     rest    the others; the failed and infeasible ones; the pending ones as well, so that workers that ask at the same
             time spread out (constant liar)
 
+Where trials are stopped, both are made of those that can be compared at one step (`standing.comparable`): what was stopped
+before is neither good nor bad, and until there are enough at a step that says something, points are Sobol's.
 Trials of other studies are split among themselves, since their values may be on another scale, and count for less the
 more there is to learn from this study. All axes share one density (Falkner et al. 2018), whatever conditions there are
 between them: see `parzen`. No assignment is proposed twice as long as there are others.
@@ -29,7 +31,7 @@ from rung.search.parzen import Parzen
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.sequences import sobol, uniform
-from rung.search.standing import best_first, by_source
+from rung.search.standing import best_first, by_source, comparable
 from rung.space.space import Array
 
 STARTUP = 10
@@ -61,13 +63,14 @@ class TPESampler:
     def __init__(self, setting: Setting) -> None:
         """`setting.startup` replaces STARTUP."""
         self._startup = STARTUP if setting.startup is None else setting.startup
+        self._target = setting.target
         self._axes = axes_of(setting.space)
         self._activity = Activity(setting.space, self._axes)
         self._encoder = Encoder(setting.space)
 
     def propose(self, request: Request) -> Proposal | None:
         """The most promising of the points drawn from l. None: a finite space is exhausted."""
-        seen = self._encoder.observed(request.history)
+        seen = comparable(self._encoder.observed(request.history), self._startup, self._target)
         good, rest = _split(seen.trials)
         if len(good) == 0 or sum(told.state.finished for told in seen.trials) < self._startup:
             return fitting(request, sobol(request.seed, request.space.d, request.number))

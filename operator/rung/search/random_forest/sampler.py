@@ -6,10 +6,10 @@
     y           (n,)    targets, smaller is better: the normal score of the trial's place among all (`standing`)
 
 A trial of another study has its place there, and a feature of its own says which study that is: where the studies
-disagree the trees split by it, and this study is asked for. Places instead of values make one target of whole runs,
-stopped ones, violated constraints, several objectives and failures (the last place), and no value is so large that it
-hides the others. Pending trials are believed to come out in the middle: that is better than nothing known there, and
-worse than what is sought.
+disagree the trees split by it, and this study is asked for. Places instead of values make one target of violated
+constraints, several objectives and failures (the last place), and no value is so large that it hides the others. Where
+trials are stopped, the forest learns from those that can be compared at one step (`standing.comparable`). Pending trials are
+believed to come out in the middle: that is better than nothing known there, and worse than what is sought.
 
 The points that are weighed are spread over the space and perturbations of the best trials; then the best of these are
 perturbed again, a few times (local search). Every RANDOM-th trial is a Sobol' point, whatever the forest says, so that it
@@ -34,7 +34,7 @@ from rung.search.protocol import Proposal, Request, Setting
 from rung.search.random_forest.forest import Forest, grow
 from rung.search.randomness import generator
 from rung.search.sequences import sobol, uniform
-from rung.search.standing import best_first, places
+from rung.search.standing import best_first, comparable, places
 from rung.space.space import Array, Space
 
 STARTUP = 10
@@ -76,6 +76,7 @@ class RandomForestSampler:
     def __init__(self, setting: Setting) -> None:
         """`setting.startup` replaces STARTUP."""
         self._startup = STARTUP if setting.startup is None else setting.startup
+        self._target = setting.target
         self._axes = axes_of(setting.space)
         self._unordered = np.array([not axis.ordered for axis in self._axes], dtype=bool)
         self._kinds = np.append(self._unordered, True)
@@ -84,7 +85,8 @@ class RandomForestSampler:
 
     def propose(self, request: Request) -> Proposal | None:
         """The point of the largest expected improvement among those weighed. None: a finite space is exhausted."""
-        space, seen = request.space, self._encoder.observed(request.history)
+        space = request.space
+        seen = comparable(self._encoder.observed(request.history), self._startup, self._target)
         even = sobol(request.seed, space.d, request.number)
         finished = sum(told.state.finished for told in seen.trials)
         if finished < self._startup or request.number % RANDOM == RANDOM - 1 or not space.d:
