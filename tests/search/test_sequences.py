@@ -126,8 +126,8 @@ def test_sobol_points_are_scipys(d: int) -> None:
         assert next(sobol(9, d, n)) == theirs[n].tolist()
 
 
-def test_the_import_of_a_sampler_leaves_scipy_stats_alone() -> None:
+def test_only_samplers_that_need_scipy_import_it() -> None:
     source = Path(sequences.__file__).parents[2]
     script = f"""import sys; sys.path.insert(0, {str(source)!r})
-from rung.search.sequences import sobol; next(sobol(1, 8, 5)); sys.exit('scipy.stats' in sys.modules)"""
+from rung.search.sequences import sobol; next(sobol(1, 8, 5)); sys.exit('scipy' in sys.modules)"""
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0

@@ -19,10 +19,8 @@ from rung.search.list import ListSampler
 from rung.search.nsga2 import Nsga2Sampler
 from rung.search.protocol import Proposal, Request, Sampler, Setting, Told
 from rung.search.random import RandomSampler
-from rung.search.random_forest import RandomForestSampler
 from rung.search.reinforce import ReinforceSampler
 from rung.search.sobol import SobolSampler
-from rung.search.tpe import TPESampler
 from rung.space.space import Space
 
 __all__ = ["EnqueuedPoint", "Proposal", "Request", "Sampler", "Setting", "Told", "make_sampler", "setting_of"]
@@ -65,12 +63,16 @@ def _make(spec: StudySpec, space: Space) -> Sampler:
 def _learner(spec: StudySpec, setting: Setting) -> Sampler:
     match spec.sampler.type:
         case SamplerType.GP:
-            from rung.search.gp.sampler import GPSampler  # noqa: PLC0415 - scipy.linalg: 0.2 s that others need not pay
+            from rung.search.gp.sampler import GPSampler  # noqa: PLC0415 - scipy: 0.2 s that others need not pay
 
             return GPSampler(setting)
         case SamplerType.TPE:
+            from rung.search.tpe import TPESampler  # noqa: PLC0415 - scipy, likewise
+
             return TPESampler(setting)
         case SamplerType.RANDOM_FOREST:
+            from rung.search.random_forest import RandomForestSampler  # noqa: PLC0415 - scipy, likewise
+
             return RandomForestSampler(setting)
         case SamplerType.CMAES:
             options = spec.sampler.cmaes or CmaesOptions()

@@ -17,7 +17,6 @@ from rung.search.fitting import SEARCHABLE
 from rung.search.grid import GridSampler
 from rung.search.protocol import Sampler, Setting
 from rung.search.sobol import SobolSampler
-from rung.search.tpe import TPESampler
 from rung.space.space import Space
 
 STARTUP = 10
@@ -42,8 +41,10 @@ def auto(setting: Setting) -> Sampler:
     if trials is not None and trials <= max(startup, setting.parallelism):
         return SobolSampler()
     if setting.objectives > MANY_OBJECTIVES or space.d > MANY_AXES or (trials is not None and trials > MANY_TRIALS):
+        from rung.search.tpe import TPESampler  # noqa: PLC0415 - scipy: 0.2 s that others need not pay
+
         return TPESampler(setting)
-    from rung.search.gp.sampler import GPSampler  # noqa: PLC0415 - scipy.linalg: 0.2 s that others need not pay
+    from rung.search.gp.sampler import GPSampler  # noqa: PLC0415 - scipy, likewise
 
     return GPSampler(setting)
 
