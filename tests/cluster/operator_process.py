@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,8 +16,8 @@ from typing import Any, ClassVar, Self
 
 from devcluster import Cluster
 from tests.cluster.waiting import wait_until
+from tests.forked import Started, rung_command
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30.0  # importing kopf, numpy and a Kubernetes client takes 2 s on a busy core
 EXIT_SECONDS = 10.0  # twice what a clean exit may take
 SHOWN_LINES = 40
@@ -51,15 +48,8 @@ class OperatorProcess:
         self.port = free_port()
         self.log = cluster.logs / f"operator-{next(_count)}.log"
         self.starts = 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self._command = [
-            sys.executable,
-            "-m",
-            "rung.cli",
-            "operator",
-            "--kubeconfig",
-            str(kubeconfig or cluster.kubeconfig),
-        ]
+        self._process: Started | None = None
+        self._command = ["operator", "--kubeconfig", str(kubeconfig or cluster.kubeconfig)]
         for namespace in namespaces:
             self._command += ["--namespace", namespace]
         self._command += ["--health-port", str(self.port), "--log-format", "json"]
@@ -97,15 +87,15 @@ class OperatorProcess:
         """Of the running process."""
         return self._running().pid
 
-    def start(self, *, ready: bool = True) -> None:
-        """Start it, again if it has ended; returns when /readyz says so, unless `ready` is unset."""
+    def start(self, *, ready: bool = True, fresh: bool = True) -> None:
+        """Start it, again if it has ended; returns when /readyz says so, unless `ready` is unset.
+
+        Not `fresh`: as a fork of an interpreter that has imported all of it.
+        """
         if self.alive:
             raise RuntimeError("the operator runs already")
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONUNBUFFERED": "1"}
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
-            )
+            self._process = rung_command(self._command, Path.cwd(), log.fileno(), log.fileno(), fresh=fresh)
         self.starts += 1
         if ready:
             self.wait_ready()
@@ -180,7 +170,7 @@ class OperatorProcess:
                 entries.append(entry)
         return entries
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> Started:
         if self._process is None:
             raise RuntimeError("the operator was never started")
         return self._process

@@ -29,6 +29,7 @@ from tests.cluster.waiting import wait_until
 KILLS = 20
 SEED = 3
 CHANGES_BETWEEN_KILLS = (2, 16)  # of Trials, Jobs and pods: a life ends amid writes, however fast the machine is
+FRESH_EVERY = 5  # lives are forks, for the sake of time, but for some, whose strings have other hashes
 JITTER_SECONDS = 0.1
 PARALLELISM = 3
 SWEEP_SECONDS = 60.0
@@ -83,13 +84,13 @@ def sweep(cluster: Cluster, api: Api) -> Iterator[Sweep]:
             calm = Running.apply(api, at_rest, halving())
             killed = Running.apply(api, one, halving()), Running.apply(api, other, asha())
             in_mid_flight = 0
-            for _ in range(KILLS):
+            for kill in range(KILLS):
                 enough = len(first) + len(second) + moments.randint(*CHANGES_BETWEEN_KILLS)
                 _until_so_many(enough, killed, (first, second))
                 time.sleep(moments.uniform(0.0, JITTER_SECONDS))  # not always right after a write
                 victim.kill9()
                 in_mid_flight += not all(study.condition("Succeeded").get("status") == "True" for study in killed)
-                victim.start()
+                victim.start(fresh=kill % FRESH_EVERY == 0)
             for running in (*killed, calm):
                 running.wait("Succeeded", timeout=SWEEP_SECONDS)
                 running.wait_no_pods()

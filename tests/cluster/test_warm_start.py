@@ -98,7 +98,7 @@ def test_killed_again_and_again_it_decides_as_if_undisturbed(cluster: Cluster, a
             wait_until("one more trial", lambda n=2 * kill: len(running.trials()) > n, timeout=30, show=running.told)
             time.sleep(moments.uniform(0.0, 0.2))
             operator.kill9()
-            operator.start()
+            operator.start(fresh=kill == 0)
         running.wait("Succeeded", timeout=60)
     trials = [facts_of(Trial.model_validate(trial), plan) for trial in running.trials()]
     assert told(trials, order=True) == told(want.trials, order=True)

@@ -5,44 +5,39 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import rung
 from rung.api.study import Study
 from rung.api.trial import Trial
+from tests.forked import rung_command
 from tests.local.conftest import processes_of
 
-PACKAGE = Path(rung.__file__).parents[1]  # the very package that the tests import
-TRIAL_IMAGE = Path(__file__).parents[2] / "trial_image"
 WITHIN = 60.0  # seconds; nothing here takes more than a few
 
 
 class Command:
     """A started `rung run --plain`, its lines as they come."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": f"{PACKAGE}{os.pathsep}{TRIAL_IMAGE}"}
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "rung.cli", "run", "study.yaml", "--plain", *arguments],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, folder: Path, *arguments: str, fresh: bool) -> None:
+        reading, out = os.pipe()
+        self._out = os.fdopen(reading)
+        self._err = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`
+        try:
+            given = ["run", "study.yaml", "--plain", *arguments]
+            self.process = rung_command(given, folder, out, self._err.fileno(), fresh=fresh)
+        finally:
+            os.close(out)
         self.lines: list[str] = []
 
     def read(self, count: int) -> None:
         """So many further lines, or all that there are."""
-        assert self.popen.stdout is not None
         for _ in range(count):
-            line = self.popen.stdout.readline()
+            line = self._out.readline()
             if not line:
                 return
             self.lines.append(line)
@@ -56,29 +51,36 @@ class Command:
 
     def interrupt(self) -> None:
         """As Ctrl-C does."""
-        self.popen.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """As nobody can prevent."""
-        self.popen.kill()
-        self.popen.communicate(timeout=WITHIN)
+        self.process.kill()
+        self.process.wait(WITHIN)
 
     def end(self) -> tuple[int, str, str]:
-        """Exit code, all of stdout, stderr."""
-        out, err = self.popen.communicate(timeout=WITHIN)
-        return self.popen.returncode, "".join(self.lines) + out, err
+        """Exit code, all of stdout, stderr. What a pipe holds is more than a run of a test writes."""
+        code = self.process.wait(WITHIN)
+        self._err.seek(0)
+        return code, "".join(self.lines) + self._out.read(), self._err.read()
+
+    def close(self) -> None:
+        """Killed if it still runs; its output goes."""
+        if self.process.poll() is None:
+            self.kill()
+        self._out.close()
+        self._err.close()
 
 
 @contextmanager
-def command(folder: Path, study: Study, *arguments: str) -> Iterator[Command]:
-    """Start it on the study; killed on leaving if it still runs."""
+def command(folder: Path, study: Study, *arguments: str, fresh: bool = False) -> Iterator[Command]:
+    """Start it on the study; killed on leaving if it still runs. `fresh`: as an interpreter of its own, not as a fork."""
     (folder / "study.yaml").write_text(study.model_dump_json(by_alias=True, exclude_none=True))
-    running = Command(folder, *arguments)
+    running = Command(folder, *arguments, fresh=fresh)
     try:
         yield running
     finally:
-        if running.popen.poll() is None:
-            running.kill()
+        running.close()
 
 
 def state_of(folder: Path, study: Study) -> Path:

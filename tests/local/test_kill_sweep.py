@@ -9,7 +9,6 @@ process of a trial holds locks that tell.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import random
 import signal
 import sys
@@ -31,6 +30,7 @@ from rung.local.state import State
 from rung.simulate.engine import simulate_now
 from rung.view.shown import Look
 from tests.executor.contract import ReplayedCurves, a_study, scheduled, told
+from tests.forked import forks
 from tests.local.conftest import processes_of
 
 KILLS = 20  # of both studies together
@@ -94,10 +94,8 @@ def one_life(study: Study, state: Path, rounds: Connection) -> None:
 
 def live(study: Study, state: Path, rounds: int | None, jitter: float = 0.0) -> bool:
     """Run it for so many rounds and kill it, or to its end. True if it was killed while it had work to do."""
-    context = multiprocessing.get_context("forkserver")  # its processes have imported everything before they begin
-    context.set_forkserver_preload(["rung.local.run", "rung.search", "tests.local.test_kill_sweep"])
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=one_life, args=(study, state, theirs), daemon=True)
+    ours, theirs = forks().Pipe(duplex=False)
+    process = forks().Process(target=one_life, args=(study, state, theirs), daemon=True)
     process.start()
     theirs.close()
     seen, deadline = 0, time.monotonic() + WITHIN

@@ -52,7 +52,7 @@ def test_killed_again_and_again_the_study_ends_as_if_undisturbed(tmp_path: Path,
         with command(tmp_path, study) as run:
             run.read(moments.randint(1, 12))
             run.kill()
-    with command(tmp_path, study) as run:
+    with command(tmp_path, study, fresh=True) as run:
         code, out, err = run.end()
     assert code == 0, out + err
 
@@ -127,7 +127,7 @@ def test_other_ways_to_be_asked_to_end_are_interrupts_too(tmp_path: Path, number
     study = a_study(arguments=("--sleep=30",), limits={"trials": 1})
     with command(tmp_path, study) as run:
         run.read_until("trial 0 started")
-        run.popen.send_signal(number)
+        run.process.send_signal(number)
         code, _, _ = run.end()
     assert code == 130
     assert none_left(tmp_path, study)
@@ -174,7 +174,7 @@ def test_two_runs_on_one_state_are_one_too_many(tmp_path: Path) -> None:
         with command(tmp_path, study) as second:
             code, _, err = second.end()
         assert code == 2
-        assert f"pid {first.popen.pid}" in err
+        assert f"pid {first.process.pid}" in err
         first.interrupt()
         assert first.end()[0] == 130
 
@@ -194,7 +194,7 @@ def test_with_the_guard_killed_too_the_next_run_ends_what_is_left(tmp_path: Path
     study = a_study(arguments=("--sleep=30",), limits={"trials": 2, "parallelism": 2})
     with command(tmp_path, study) as run:
         run.read_until("trial 1 started")
-        children = Path(f"/proc/{run.popen.pid}/task/{run.popen.pid}/children").read_text().split()
+        children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
         guards = [int(pid) for pid in children if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         assert len(guards) == 1
         os.kill(guards[0], signal.SIGKILL)
