@@ -7,11 +7,14 @@ a law does not hold. Seeds are inputs of the right shape, to be changed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import struct
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from rung.api.errors import BadObservation
 from rung.api.facts import Observation
@@ -22,7 +25,7 @@ from rung.observe.lines import LINE_BYTES, LineReader
 from rung.observe.logtail import LogTail
 from rung.observe.probe import EFFORT_A_VISIT
 from rung.observe.prometheus import PrometheusReader
-from rung.observe.sdk import SdkReader
+from rung.observe.sdk import REPORTS, SdkReader
 from rung.observe.termination import parse_termination
 
 SPEC = MetricsSpec(
@@ -35,6 +38,8 @@ SPEC = MetricsSpec(
 )
 NAMES = ("loss", "eval.loss", "valid_1's auc", "val", "p99", "auc", "map50")
 WANTED = Wanted.of(SPEC, NAMES, "epoch")
+GROWN = 1 << 20  # what is fetched at once, of a log as of a page
+SPEAKER = b'{"trial": "t-1", "attempt": 1, "next": 3, "observations": '
 KEEP = 64  # steps of a history; small, so that thinning happens
 
 
@@ -42,13 +47,28 @@ class BrokenLawError(AssertionError):
     """A law does not hold."""
 
 
+def repeated(body: bytes) -> bytes:
+    """An input grown to 1 MiB, as a log or a page of lines grows."""
+    return body * (GROWN // len(body) + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Parser:
-    """`read` is the parser with its laws; `raw` the parser alone, for its cost."""
+    """`read` is the parser with its laws; `ready` prepares a call of the parser alone, for its cost; `grow` makes an input
+    as long as what is fetched at once.
+    """
 
     read: Callable[[bytes], None]
-    raw: Callable[[bytes], object]
+    ready: Callable[[bytes], Callable[[], object]]
     seeds: tuple[bytes, ...]
+    grow: Callable[[bytes], bytes] = repeated
+
+    def cost(self, body: bytes) -> float:
+        """Milliseconds of CPU for each MB; a body below that counts as one."""
+        call = self.ready(body)
+        begin = time.process_time()
+        call()
+        return 1e3 * (time.process_time() - begin) / max(1.0, len(body) / 1e6)
 
 
 def _hold(found: Iterable[Observation], sightings: Sightings) -> None:
@@ -101,10 +121,9 @@ def read_template(body: bytes) -> None:
     _hold([*reader.feed(log), *reader.finish()], reader.sightings)
 
 
-def _raw_template(body: bytes) -> None:
-    first, _, log = body.partition(b"\n")
-    reader, _ = _template(first)
-    _look(LogTail(reader._wanted, Sightings(), stamped=False), log)
+def _ready_template(body: bytes) -> Callable[[], object]:
+    reader, log = _template(body)
+    return partial(_look, LogTail(reader._wanted, Sightings(), stamped=False), log)
 
 
 def _look(tail: LogTail, body: bytes) -> None:
@@ -114,8 +133,8 @@ def _look(tail: LogTail, body: bytes) -> None:
             break
 
 
-def _raw_lines(body: bytes) -> None:
-    _look(LogTail(WANTED, Sightings(), stamped=False), body)
+def _ready_log(body: bytes, *, stamped: bool) -> Callable[[], object]:
+    return partial(_look, LogTail(WANTED, Sightings(), stamped=stamped), body)
 
 
 def read_prometheus(body: bytes) -> None:
@@ -130,8 +149,7 @@ def read_prometheus(body: bytes) -> None:
 
 def read_sdk(body: bytes) -> None:
     """A page as it is, and as the reports of a page that the right trial speaks."""
-    head = b'{"trial": "t-1", "attempt": 1, "next": 3, "observations": '
-    for page in (body, head + body + b"}", head + b'[{"step": 1, "values": ' + body + b"}]}"):
+    for page in (body, SPEAKER + body + b"}", SPEAKER + b'[{"step": 1, "values": ' + body + b"}]}"):
         reader = SdkReader(WANTED, "t-1", 1)
         try:
             found = reader.read(page).observations
@@ -142,11 +160,13 @@ def read_sdk(body: bytes) -> None:
         _hold(found, reader.sightings)
 
 
+def _page_of(report: bytes) -> bytes:
+    return SPEAKER + b"[" + b",".join([report] * (GROWN // (len(report) + 1))) + b"]}"
+
+
 def _raw_sdk(body: bytes) -> None:
-    try:
+    with contextlib.suppress(BadObservation):
         SdkReader(WANTED, "t-1", 1).read(body)
-    except BadObservation:
-        return
 
 
 def read_termination(body: bytes) -> None:
@@ -166,10 +186,6 @@ def read_logtail(body: bytes) -> None:
             for found in tail.read(chunk):
                 _hold(found, sightings)
         _hold(tail.finish(), sightings)
-
-
-def _raw_logtail(body: bytes) -> None:
-    _look(LogTail(WANTED, Sightings(), stamped=True), body)
 
 
 def _reports(body: bytes) -> list[Observation]:
@@ -197,8 +213,8 @@ def read_history(body: bytes) -> None:
             raise BrokenLawError(f"{name}: {summary} does not hold {min(held)} … {max(held)}")
 
 
-def _raw_history(body: bytes) -> None:
-    History().add(_reports(body))
+def _ready_history(body: bytes) -> Callable[[], object]:
+    return partial(History().add, _reports(body[: 16 * REPORTS]))  # no source gives more at once
 
 
 LOG = b"""{"epoch": 3, "val_loss": NaN, "loss": "Infinity", "outputs": {"model": "s3://m"}, "checkpoint_step": 3}
@@ -232,17 +248,24 @@ STAMPED = b"".join(b"2026-01-01T00:00:0%d.%09dZ %s\n" % (i // 3, i, line) for i,
 NUMBERS = b"".join(struct.pack("<IId", i, i % 3, v) for i, v in enumerate((0.0, 1.5, math.nan, math.inf, -1e300, 5.0)))
 
 PARSERS: dict[str, Parser] = {
-    "lines": Parser(read_lines, _raw_lines, (LOG, *LOG.splitlines())),
+    "lines": Parser(read_lines, partial(_ready_log, stamped=False), (LOG, *LOG.splitlines())),
     "template": Parser(
         read_template,
-        _raw_template,
+        _ready_template,
         (b"[<step>/<*>] auc : <value>\n[3/9] auc : 0.5\n", b"loss <value>%\nloss 5%\n", b"<step> <value>\n1 2\n"),
     ),
-    "prometheus": Parser(read_prometheus, lambda body: PrometheusReader(WANTED).read(body), (PAGE,)),
-    "sdk": Parser(read_sdk, _raw_sdk, (SDK, b'{"loss": 0.5}', b'[{"step": 1, "values": {"loss": "NaN"}}]')),
-    "termination": Parser(
-        read_termination, lambda body: parse_termination(body, WANTED), (WORDS, b'{"loss": 1, "epoch": 2}', LOG)
+    "prometheus": Parser(read_prometheus, lambda body: partial(PrometheusReader(WANTED).read, body), (PAGE,)),
+    "sdk": Parser(
+        read_sdk,
+        lambda body: partial(_raw_sdk, body),
+        (SDK, b'{"loss": 0.5}', b'{"step": 1, "values": {"loss": "NaN"}}'),
+        _page_of,
     ),
-    "logtail": Parser(read_logtail, _raw_logtail, (STAMPED, LOG)),
-    "history": Parser(read_history, _raw_history, (NUMBERS, NUMBERS * 30)),
+    "termination": Parser(
+        read_termination,
+        lambda body: partial(parse_termination, body, WANTED),
+        (WORDS, b'{"loss": 1, "epoch": 2}', LOG),
+    ),
+    "logtail": Parser(read_logtail, partial(_ready_log, stamped=True), (STAMPED, LOG)),
+    "history": Parser(read_history, _ready_history, (NUMBERS, NUMBERS * 30)),
 }

@@ -277,7 +277,7 @@ KINDS = (
         "Nothing",
         [],
         "not the SDK's JSON",
-        sdk=b'{"trial": ' + b"[" * 100_000,
+        sdk=b'{"trial": ' + b"[" * 50_000,
     ),
     Kind(
         "fills the SDK's page with millions of parts",

@@ -61,7 +61,7 @@ def test_the_real_sdk_is_understood(tmp_path: Path) -> None:
     [
         pytest.param(b"<html>hello", ["expected the SDK's JSON", "<html>hello"], id="a web page"),
         pytest.param(b"\xff\xfe\x00", ["expected the SDK's JSON"], id="bytes that are no text"),
-        pytest.param(b"[" * 100_000, ["nested too deeply"], id="deep nesting"),
+        pytest.param(b"[" * 50_000, ["nested too deeply"], id="deep nesting"),
         pytest.param(b"[1]", ["JSON object", "a list of 1"], id="a list"),
         pytest.param(a_page(trial="digits-4"), ["digits-3", "'digits-4' answers", "hostNetwork"], id="another trial"),
         pytest.param(a_page(attempt=2), ["attempt 1", "attempt 2 answers"], id="another attempt"),
@@ -71,7 +71,7 @@ def test_the_real_sdk_is_understood(tmp_path: Path) -> None:
         pytest.param(a_page(observations={}), ["observations", "list"], id="observations of another shape"),
         pytest.param(a_page(3), ["observations[0]", "got 3"], id="a report of another shape"),
         pytest.param(a_page({"step": 1}), ["observations[0]", "values"], id="a report without values"),
-        pytest.param(a_page(observations=[report(1)] * 20_001), ["at most 20000"], id="too many reports"),
+        pytest.param(a_page(observations=[report(1)] * 5001), ["at most 5000"], id="too many reports"),
     ],
 )
 def test_a_page_of_another_shape_or_speaker_is_refused_and_said_why(body: bytes, words: list[str]) -> None:
@@ -90,8 +90,8 @@ def test_another_speaker_is_told_apart_by_type() -> None:
     ("bad", "words"),
     [
         pytest.param(report(-1, loss=1), "got -1", id="a negative step"),
-        pytest.param(report("Infinity", loss=1), "got inf", id="an endless step"),
-        pytest.param(report("three", loss=1), "step must be a number", id="a step in words"),
+        pytest.param(report("Infinity", loss=1), "got Infinity", id="an endless step"),
+        pytest.param(report("three", loss=1), "'step' must be a number", id="a step in words"),
         pytest.param(
             report(1, loss="0.5"), 'must be a number, "NaN" or "Infinity", got \'0.5\'', id="a number as text"
         ),

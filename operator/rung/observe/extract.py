@@ -40,7 +40,11 @@ PROBLEM_LENGTH = 300
 OUTPUTS_KEPT = 8  # bounds of a Trial's status.outputs
 OUTPUT_LENGTH = 256
 
-_WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
+_WORDS = {
+    sign + word: -value if sign == "-" else value
+    for word, value in (("nan", math.nan), ("inf", math.inf), ("infinity", math.inf))
+    for sign in ("", "+", "-")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,7 @@ def number_of(value: object) -> float | None:
         except OverflowError:
             return math.inf if value > 0 else -math.inf
     if isinstance(value, str) and len(value) <= 9:  # "-Infinity"
-        word = value.lower().lstrip("+-")
-        if len(value) - len(word) <= 1 and word in _WORDS:
-            return -_WORDS[word] if value.startswith("-") else _WORDS[word]
+        return _WORDS.get(value.lower())
     return None
 
 

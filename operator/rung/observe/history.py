@@ -24,7 +24,11 @@ KEEP: Final = 1000  # sixteen times what a Trial's curve holds; some 0.4 MB, and
 
 @dataclass(slots=True)
 class _Tally:
-    """Running figures of one metric; `low` and `high` are the steps of its extremes."""
+    """Running figures of one metric; `low` and `high` are the steps of its extremes.
+
+    `stale`: the value at one of them was replaced, so they are to be looked for again before anybody needs them. At
+    once would cost a pass over all steps for each of a trial's words.
+    """
 
     last: float
     step: float
@@ -34,6 +38,7 @@ class _Tally:
     high: float | None = None
     min: float = math.inf
     max: float = -math.inf
+    stale: bool = False
 
     def count_in(self, step: float, value: float) -> None:
         if step >= self.step:  # a late word on an early step is not the last word
@@ -80,6 +85,7 @@ class History:
     @property
     def summaries(self) -> Mapping[str, MetricSummary]:
         """Of every metric that was reported."""
+        self._find_extremes()
         return {name: tally.summary() for name, tally in self._tallies.items()}
 
     @property
@@ -125,17 +131,24 @@ class History:
         if math.isfinite(old):
             tally.sum -= old
             tally.count -= 1
-        if step in (tally.low, tally.high):  # look for the extremes again; both are always held
-            tally.min, tally.max, tally.low, tally.high = math.inf, -math.inf, None, None
+        tally.stale |= step in (tally.low, tally.high)
+        tally.count_in(step, new)
+
+    def _find_extremes(self) -> None:
+        """Of the tallies that have lost one; both are always at steps that are held."""
+        for name, tally in self._tallies.items():
+            if not tally.stale:
+                continue
+            tally.min, tally.max, tally.low, tally.high, tally.stale = math.inf, -math.inf, None, None, False
             for held in self._by_step.values():
                 value = held.values.get(name, math.nan)
                 if math.isfinite(value) and value < tally.min:
                     tally.min, tally.low = value, held.step
                 if math.isfinite(value) and value > tally.max:
                     tally.max, tally.high = value, held.step
-        tally.count_in(step, new)
 
     def _thin(self) -> None:
+        self._find_extremes()
         extremes = {step for tally in self._tallies.values() for step in (tally.low, tally.high)}
         older = list(islice(self._by_step, len(self._by_step) // 2))
         for step in older[1::2]:

@@ -15,17 +15,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from rung.api.errors import BadObservation
 from rung.api.facts import Observation
-from rung.observe.extract import CHECKPOINT_STEP, Sightings, StepCounter, Wanted, number_of
+from rung.observe.extract import CHECKPOINT_STEP, PROBLEMS_KEPT, Sightings, StepCounter, Wanted, number_of
 
 PATH: Final = "/observations"
 PAGE_FULL: Final = 1000  # reports in one reply of rung_trial: a page of so many has a successor
-REPORTS: Final = 20_000  # more in one page than a MiB can honestly hold
+REPORTS: Final = 5 * PAGE_FULL  # in one page: a server of somebody's own may count otherwise, but not without end
 NAMES: Final = 256  # per report
-PARTS: Final = 300_000  # of a page; a MiB of [] would be 30 MB of Python objects
+PARTS: Final = 60_000  # of a page: a MiB of names with numbers has 50,000; a MiB of [] would be 30 MB of objects
 
 
 class WrongSpeaker(BadObservation):
@@ -57,6 +58,7 @@ class SdkReader:
     sightings: Sightings = field(default_factory=Sightings)
     since: int = 0
     _steps: StepCounter | None = None
+    _told: int = 0  # problems of this page
 
     def read(self, body: bytes) -> SdkPage:
         """One page. Raises BadObservation if it is not the SDK's, WrongSpeaker if it is another's."""
@@ -70,6 +72,7 @@ class SdkReader:
             raise BadObservation(
                 f"{PATH}: observations must be a list of at most {REPORTS} reports, got {_shown(reports)}"
             )
+        self._told = 0
         found = [o for index, report in enumerate(reports) if (o := self._report(index, report)) is not None]
         self.sightings.output(document.get("outputs"))
         self.since = following
@@ -87,34 +90,40 @@ class SdkReader:
             )
 
     def _report(self, index: int, report: object) -> Observation | None:
-        where = f"{PATH}: observations[{index}]"
         values = report.get("values") if isinstance(report, dict) else None
         if not isinstance(report, dict) or not isinstance(values, dict):
-            raise BadObservation(f'{where} must be {{"step": …, "values": {{…}}}}, got {_shown(report)}')
+            raise BadObservation(
+                f'{PATH}: observations[{index}] must be {{"step": …, "values": {{…}}}}, got {_shown(report)}'
+            )
         numbers: dict[str, float] = {}
-        for name in list(values)[:NAMES]:
-            number = number_of(values[name])
-            if number is None:
-                self.sightings.problem(
-                    f'{where}: {_shown(name)} must be a number, "NaN" or "Infinity", got {_shown(values[name])}'
-                )
-            else:
+        for name, value in islice(values.items(), NAMES):
+            number = number_of(value)
+            if number is not None:
                 numbers[name] = number
+            else:
+                self._problem(index, name, 'must be a number, "NaN" or "Infinity"', value)
         self.sightings.saw(numbers)
         self.sightings.checkpoint(numbers.get(CHECKPOINT_STEP))
         if self._steps is None:
             self._steps = StepCounter(self.wanted)
         picked = self.wanted.pick(numbers)
-        said = number_of(report.get("step"))
-        if said is None and report.get("step") is not None:
-            self.sightings.problem(f"{where}: step must be a number, got {_shown(report['step'])}: left out")
+        step = report.get("step")
+        said = number_of(step)
+        if said is None and step is not None:
+            self._problem(index, "step", "must be a number for the report to count", step)
             return None
         try:
-            step = self._steps.place(said, picked)
-        except ValueError as error:
-            self.sightings.problem(f"{where} was left out: {error}")
+            at = self._steps.place(said, picked)
+        except ValueError:
+            self._problem(index, "step", "must be finite and at least 0 for the report to count", said)
             return None
-        return Observation(step, picked) if picked and step is not None else None
+        return Observation(at, picked) if picked and at is not None else None
+
+    def _problem(self, index: int, name: str, must: str, got: object) -> None:
+        """The first ones of a page are enough for a person; putting all of them into words is what takes long."""
+        self._told += 1
+        if self._told <= PROBLEMS_KEPT:
+            self.sightings.problem(f"{PATH}: observations[{index}]: {_shown(name)} {must}, got {_shown(got)}")
 
 
 def _document(body: bytes) -> Mapping[str, object]:
