@@ -9,9 +9,11 @@ import prometheus_client
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from rung.api.facts import Observation
 from rung.api.study import Extract, MetricsSpec
+from rung.observe.exposition import parse_series
 from rung.observe.extract import Wanted
 from rung.observe.prometheus import PrometheusReader
 from rung.observe.quantile import histogram_quantile
@@ -240,3 +242,58 @@ def test_a_quantile_lies_in_its_bucket_and_grows_with_q(
     assert value <= later + 1e-9
     below = max((count for bound, count in buckets.items() if bound < value), default=0.0)
     assert below <= q * (total + beyond) * (1 + 1e-12)  # fewer lie below its bucket than the rank
+
+
+def test_more_buckets_than_are_read_give_no_quantile_but_the_reason() -> None:
+    text = "".join(f'ttft_seconds_bucket{{le="1",path="{i}"}} 1\n' for i in range(600))
+    assert quantile_of(text, "0.5") == (
+        [],
+        ["ttft_seconds quantile 0.5: the page has more than 512 buckets; choose some by their labels"],
+    )
+    chosen = text.replace('path="7"', 'path="a"') + 'ttft_seconds_bucket{le="+Inf",path="a"} 1\n'
+    [observation], problems = quantile_of(chosen, "0.5", 'ttft_seconds{path="a"}')
+    assert observation.values == {"ttft": 0.5}
+    assert problems == []
+
+
+NAMES = st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,5}", fullmatch=True)
+LABELS = st.dictionaries(
+    st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,3}", fullmatch=True),
+    st.text(st.characters(codec="utf-8", exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=6),
+    max_size=4,
+)
+
+
+def one_series(line: str) -> list[tuple[str, dict[str, str], str]]:
+    """As the reference reads it: the project's own parser for Python."""
+    try:
+        return [
+            (sample.name, sample.labels, repr(float(sample.value)))
+            for family in text_string_to_metric_families(line + "\n")
+            for sample in family.samples
+        ]
+    except Exception:  # noqa: BLE001 - it raises half a dozen kinds
+        return []
+
+
+@given(NAMES, LABELS, st.floats(), st.none() | st.integers(0, 2**41), st.sampled_from(["", " ", ",", " ,"]))
+def test_a_line_is_read_as_the_reference_reads_it(
+    name: str, labels: dict[str, str], value: float, time: int | None, end: str
+) -> None:
+    def escaped(text: str) -> str:
+        return text.replace("\\", "\\\\").replace('"', '\\"')
+
+    inner = ",".join(f'{key}="{escaped(text)}"' for key, text in labels.items()) + (end if labels else end.strip(","))
+    line = f"{name}{{{inner}}} {value!r}" + ("" if time is None else f" {time}")
+    series = parse_series(line)
+    assert series is not None
+    raw = {key: escaped(text) for key, text in labels.items()}
+    assert (series.name, series.labels, repr(series.value)) == (name, raw, repr(value))
+    assert one_series(line) == [(name, labels, repr(value))]
+
+
+@given(st.text(st.sampled_from('ab{}=",\\ 1.#'), max_size=24).map(lambda text: "a" + text))
+def test_what_the_reference_refuses_is_refused(line: str) -> None:
+    series = parse_series(line)
+    if series is not None:
+        assert one_series(line), series

@@ -1,11 +1,11 @@
 """A Prometheus text page to one observation: what its gauges say now.
 
-Only lines whose series is wanted reach `prometheus_client.parser`; they are found by substring search, so a page of a
-million series costs what reading its bytes costs. A wanted key is a series name, or a name with labels
-(`loss{split="val"}`), which matches every series that has at least these labels. A bare name prefers the series without
-labels; several labelled ones are ambiguous and give no value, only the problem, with their names. A quantile of a
-histogram is interpolated in `rung.observe.quantile`, over the buckets of all matching series together; a summary says
-its quantiles itself.
+Only lines whose series is wanted are parsed (`rung.observe.exposition`), and a few dozen of each; they are found by a
+search that begins with fixed text, so a page of a million series costs what reading its bytes costs. A wanted key is
+a series name, or a name with labels (`loss{split="val"}`), which matches every series that has at least these labels.
+A bare name prefers the series without labels; several labelled ones are ambiguous and give no value, only the problem,
+with their names. A quantile of a histogram is interpolated in `rung.observe.quantile`, over the buckets of all matching
+series together; a summary says its quantiles itself.
 
 The page is a state, not a log. Three rules follow:
 - The counter's series (or `<counter>_total`, or `step`) gives the step. If the study has a counter and the page has
@@ -24,46 +24,85 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from rung.api.facts import Observation
+from rung.observe.exposition import Series, parse_series
 from rung.observe.extract import CHECKPOINT_STEP, NAMES_KEPT, Sightings, Wanted, is_step
 from rung.observe.quantile import histogram_quantile
 
-SERIES: Final = 64  # parsed per wanted key: one would do, a few more name the ambiguity
-BUCKETS: Final = 1024  # parsed per wanted quantile: a histogram has some ten to fifty, for each of a few label sets
-LINE_BYTES: Final = 4096  # of one series; Prometheus' own limits on labels stay far below
+SERIES: Final = 32  # parsed per wanted key: one would do, a few more name the ambiguity
+BUCKETS: Final = 512  # parsed per wanted quantile: a histogram has some ten to fifty, for each of a few label sets
+LINE_BYTES: Final = 2048  # of one series: twenty labels of Kubernetes' longest names
 SCANNED: Final = 2000  # lines looked at for the names of a page that lacks a wanted one
 _NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*+")
 _RUNTIME = (b"python_", b"process_", b"go_", b"promhttp_", b"node_", b"jvm_", b"scrape_")  # not what a trial measures
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One sample line."""
+class _Page:
+    """Every line begins after a newline, the first one too. `quoted`: some begin with a quoted name, which few pages have."""
+
+    text: bytes
+    quoted: bool
+
+    @staticmethod
+    def of(body: bytes) -> _Page:
+        text = b"\n" + body.replace(b"\r\n", b"\n")
+        return _Page(text, b'\n{"' in text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Selector:
+    """A series by its name and the labels that it must have; `plain` and `quoted` find the lines that may say it.
+
+    They begin with fixed text, which a search finds at the speed of memory, and ask for the labels' values before Python
+    sees the line: a page may have a hundred thousand lines of the right name. `plain` is None for a name that has to be
+    quoted.
+    """
 
     name: str
     labels: Mapping[str, str]
-    value: float
+    plain: re.Pattern[bytes] | None
+    quoted: re.Pattern[bytes]
 
-    def __str__(self) -> str:
-        inner = ",".join(f'{key}="{value}"' for key, value in self.labels.items())
-        return f"{self.name}{{{inner}}}" if inner else self.name
+    @staticmethod
+    def of(name: str, labels: Mapping[str, str]) -> _Selector:
+        said = name.encode(errors="replace")
+        word = re.escape(said)
+        values = (re.escape(value.encode(errors="replace")) for value in labels.values())
+        short = rb"(?=[^\n]{0,%d}+(?:\n|\Z))" % LINE_BYTES
+        rest = short + b"".join(rb'(?=[^\n]*=[ \t]*+"%b")' % value for value in values) + rb"[^\n]*+"
+        plain = re.compile(rb"\n(%b(?=[{ \t])%b)" % (word, rest)) if _NAME.fullmatch(said) else None
+        return _Selector(name, labels, plain, re.compile(rb'\n(\{"%b"%b)' % (word, rest)))
+
+    def series(self, page: _Page, limit: int) -> list[Series]:
+        """Those of a page, of the first `limit` lines that look alike."""
+        patterns = (self.plain, self.quoted if page.quoted else None)
+        lines = (line[1] for pattern in patterns if pattern for line in pattern.finditer(page.text))
+        parsed = (parse_series(line.decode(errors="replace")) for line in islice(lines, limit))
+        return [s for s in parsed if s is not None and s.name == self.name and self.labels.items() <= s.labels.items()]
 
 
-def parse_series(text: str) -> Iterator[Series]:
-    """The samples of exposition text; what the parser cannot read is left out, and hurts no other line."""
-    for line in text.split("\n"):
-        try:
-            for family in text_string_to_metric_families(line + "\n"):
-                for sample in family.samples:
-                    yield Series(sample.name, sample.labels, float(sample.value))
-        except Exception:  # noqa: BLE001, S112 - hostile lines were seen to raise six kinds, OverflowError the last
-            continue
+@dataclass(frozen=True, slots=True)
+class _Quantile:
+    """The series that may say one."""
+
+    q: float
+    bucket: _Selector
+    summary: _Selector
+    count: _Selector
+
+    @staticmethod
+    def of(key: str, q: float) -> _Quantile | None:
+        series = _selector(key)
+        if series is None:
+            return None
+        bucket, count = (_Selector.of(f"{series.name}_{part}", series.labels) for part in ("bucket", "count"))
+        return _Quantile(q, bucket, series, count)
 
 
 class PrometheusReader:
@@ -72,19 +111,18 @@ class PrometheusReader:
     def __init__(self, wanted: Wanted, sightings: Sightings | None = None) -> None:
         self.sightings = sightings if sightings is not None else Sightings()
         self._wanted = wanted
-        plain = (key for key in wanted.keys if key not in wanted.quantiles)
-        self._selectors = {key: _selector(key) for key in (*plain, *wanted.steps, CHECKPOINT_STEP)}
-        self._quantiles = {key: (*_selector(series), q) for key, (series, q) in wanted.quantiles.items()}
         own = wanted.steps[0]
         self._step_keys = (own, f"{own}_total", *wanted.steps[1:])
-        self._selectors[f"{own}_total"] = _selector(f"{own}_total")
+        plain = (key for key in wanted.keys if key not in wanted.quantiles)
+        self._selectors = {key: _selector(key) for key in (*plain, *self._step_keys, CHECKPOINT_STEP)}
+        self._quantiles = {key: _Quantile.of(series, q) for key, (series, q) in wanted.quantiles.items()}
         self._set: set[str] = set()  # keys that were something other than 0 once
         self._before: dict[str, float] = {}
         self._counted = 0.0
 
     def read(self, body: bytes) -> list[Observation]:
         """One observation, or none where the page says nothing new or no step."""
-        page = b"\n" + body.replace(b"\r\n", b"\n")
+        page = _Page.of(body)
         numbers: dict[str, float] = {}
         for key in self._wanted.keys:
             quantile = key in self._quantiles  # known only once something was observed: its 0 is one
@@ -94,7 +132,7 @@ class PrometheusReader:
                 numbers[key] = value
         values = self._wanted.pick(numbers)
         if values.keys() < self._wanted.names:
-            self.sightings.saw(_names(page))
+            self.sightings.saw(_names(page.text))
         else:
             self.sightings.saw(numbers)
         self.sightings.checkpoint(self._value(page, CHECKPOINT_STEP))
@@ -103,7 +141,7 @@ class PrometheusReader:
         step = self._step(page, values)
         return [] if step is None else [Observation(step, values)]
 
-    def _step(self, page: bytes, values: dict[str, float]) -> float | None:
+    def _step(self, page: _Page, values: dict[str, float]) -> float | None:
         for key in self._step_keys:
             step = self._value(page, key)
             if step is not None:
@@ -122,47 +160,44 @@ class PrometheusReader:
             self._counted += 1
         return self._counted
 
-    def _quantile(self, page: bytes, key: str) -> float | None:
+    def _quantile(self, page: _Page, key: str) -> float | None:
         """None while nothing was observed: a quantile of nothing is no fact about the trial."""
-        name, labels, q = self._quantiles[key]
-        if not name:
+        quantile = self._quantiles[key]
+        if quantile is None:
             return None
         buckets: dict[float, float] = {}
-        for series in self._series(page, f"{name}_bucket", labels, BUCKETS):
+        lines = quantile.bucket.series(page, BUCKETS)
+        if len(lines) == BUCKETS:
+            self.sightings.problem(f"{key}: the page has more than {BUCKETS} buckets; choose some by their labels")
+            return None
+        for series in lines:
             bound = _number(series.labels.get("le", ""))
             if not math.isnan(bound):
                 buckets[bound] = buckets.get(bound, 0.0) + series.value
         if buckets:
-            value = histogram_quantile(q, buckets)
+            value = histogram_quantile(quantile.q, buckets)
             return None if math.isnan(value) else value
-        said = [s for s in self._series(page, name, labels, BUCKETS) if _number(s.labels.get("quantile", "")) == q]
+        alike = quantile.summary.series(page, BUCKETS)
+        said = [s for s in alike if _number(s.labels.get("quantile", "")) == quantile.q]
         if len(said) == 1:
             return None if math.isnan(said[0].value) else said[0].value
         if said:
             self.sightings.problem(f"{key} is ambiguous: the page has {len(said)} summaries; name one by its labels")
-        elif self._series(page, name, labels, 1) or self._series(page, f"{name}_count", labels, 1):
-            self.sightings.problem(f"{key}: the page has neither buckets nor this quantile of {name}")
+        elif alike or quantile.count.series(page, 1):
+            self.sightings.problem(f"{key}: the page has neither buckets nor this quantile of {quantile.summary.name}")
         return None
 
-    def _series(self, page: bytes, name: str, labels: Mapping[str, str], limit: int) -> list[Series]:
-        lines = _lines(page, name, labels, limit)
-        return [s for s in parse_series(lines) if s.name == name and _has(s, labels)]
-
-    def _value(self, page: bytes, key: str) -> float | None:
-        name, labels = self._selectors[key]
-        if not name:
+    def _value(self, page: _Page, key: str) -> float | None:
+        selector = self._selectors[key]
+        if selector is None:
             return None
-        found = self._series(page, name, labels, SERIES)
-        exact = [s for s in found if s.labels == labels] or found
+        found = selector.series(page, SERIES)
+        exact = [s for s in found if s.labels == selector.labels] or found
         if len(exact) > 1 and len({str(s) for s in exact}) > 1:
             some = ", ".join(str(s) for s in exact[:3]) + (", …" if len(exact) > 3 else "")
             self.sightings.problem(f"{key} is ambiguous: the page has {some}; name one in metrics.extract[].key")
             return None
         return exact[-1].value if exact else None
-
-
-def _has(series: Series, labels: Mapping[str, str]) -> bool:
-    return all(series.labels.get(key) == value for key, value in labels.items())
 
 
 def _number(text: str) -> float:
@@ -173,36 +208,13 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _selector(key: str) -> tuple[str, Mapping[str, str]]:
-    """Name and labels of a key; an empty name if it can be no series."""
-    for series in parse_series(f"{key} 1" if "{" in key or _NAME.fullmatch(key.encode(errors="replace")) else ""):
-        return series.name, series.labels
+def _selector(key: str) -> _Selector | None:
+    """Name and labels of a key; None if it can be no series."""
+    series = parse_series(f"{key} 1")
+    if series is not None:
+        return _Selector.of(series.name, series.labels)
     # No label selector: whatever it is, it can only be a quoted UTF-8 name.
-    return (key, {}) if not any(c in key for c in '{}"\\\n') else ("", {})
-
-
-def _lines(page: bytes, name: str, labels: Mapping[str, str], limit: int) -> str:
-    """The page's lines that may be of that series, at most `limit` of them."""
-    said = name.encode(errors="replace")
-    needles = [_escaped(value) for value in labels.values()]
-    found: list[bytes] = []
-    starts = (b"\n" + said,) if _NAME.fullmatch(said) else ()
-    for start in (*starts, b'\n{"' + said + b'"'):
-        at = page.find(start)
-        while at >= 0 and len(found) < limit:
-            end = page.find(b"\n", at + 1)
-            end = len(page) if end < 0 else end
-            after = page[at + len(start) : at + len(start) + 1]
-            if end - at <= LINE_BYTES and (after in (b"{", b" ", b"\t") or start[1:2] == b"{"):
-                line = page[at + 1 : end]
-                if all(needle in line for needle in needles):
-                    found.append(line)
-            at = page.find(start, end)
-    return b"\n".join(found).decode(errors="replace")
-
-
-def _escaped(value: str) -> bytes:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").encode(errors="replace")
+    return _Selector.of(key, {}) if not any(c in key for c in '{}"\\\n') else None
 
 
 def _names(page: bytes) -> list[str]:
