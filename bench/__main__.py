@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-ALL = ("local_overhead", "hostile", "refill", "kill_latency", "control_plane", "digits_search")
+ALL = ("local_overhead", "parsers", "hostile", "refill", "kill_latency", "control_plane", "digits_search")
 
 
 def main() -> int:

@@ -17,3 +17,11 @@ def test_bytes_that_nobody_meant_break_no_law(name: str) -> None:
     parser = PARSERS[name]
     for body in islice(inputs(parser.seeds, seed=20), EXECUTIONS):
         parser.read(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [pytest.param("prometheus", b'loss{split,"va\\"l"} 0.25', id="a label without a text before a quoted name")],
+)
+def test_what_once_broke_a_law_does_not_again(name: str, body: bytes) -> None:
+    PARSERS[name].read(body)

@@ -78,6 +78,7 @@ def test_a_diverged_value_is_kept_as_it_is(line: str, is_it: Callable[[float], b
         pytest.param('{"epoch": 3, "loss": "0.5"}', id="a number as text in JSON"),
         pytest.param('{"epoch": 3, "loss": true}', id="true is no number"),
         pytest.param('{"epoch": 3, "a": {"b": {"loss": 1}}}', id="two levels deep"),
+        pytest.param('{"epoch": 3, "loss": 1, "x": [' + "[], " * 3000 + "1]}", id="a dump of thousands of lists"),
         pytest.param("python train.py --loss=0.5 --epoch=3", id="flags of a command line"),
         pytest.param("loss: 12:30:45", id="a time"),
         pytest.param("loss: 2026-01-02", id="a date"),

@@ -129,3 +129,25 @@ def test_a_log_that_was_rotated_is_read_on_by_its_stamps() -> None:
     log.write(100, 0, "epoch=0 loss=1")
     log.write(100, 2, "epoch=2 loss=1")
     assert [o.step for o in taken(tail, log.read(tail.position))] == [2]
+
+
+def test_of_a_line_that_was_overwritten_without_end_the_last_state_counts() -> None:
+    log, sightings = KubernetesLog(), Sightings()
+    tail = LogTail(WANTED, sightings, stamped=True)
+    log.write(100, 0, "\r".join(f"epoch={step} loss={step}" for step in range(30_000)))
+    log.write(100, 1, "epoch=30000 loss=1")
+    found = taken(tail, log.read(tail.position))
+    steps = [o.step for o in found]
+    assert steps[:2500] == list(range(2500))
+    assert steps[-2:] == [29_999, 30_000]
+    assert len(steps) < 6000
+    assert ["overwritten too often" in problem for problem in sightings.problems] == [True]
+    assert all(o.values["loss"] == o.step for o in found[:-1])  # no state was torn
+
+
+def test_a_piece_is_known_by_its_last_stamp_that_is_a_time() -> None:
+    tail = LogTail(WANTED, Sightings(), stamped=True)
+    stamp, none = "2026-01-01T00:00:00.000000001Z", "2026-99-01T00:00:00.000000002Z"
+    found = taken(tail, f"{stamp} epoch=1 loss=1\n{none} epoch=2 loss=1\nepoch=3 loss=1\n".encode())
+    assert [o.step for o in found] == [1, 2, 3]
+    assert tail.position.time == stamp

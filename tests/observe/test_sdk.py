@@ -105,6 +105,14 @@ def test_one_senseless_report_is_left_out_and_the_others_count(bad: Any, words: 
     assert any(words in problem for problem in r.sightings.problems), r.sightings.problems
 
 
+def test_of_a_page_of_senseless_values_the_first_are_told() -> None:
+    r = a_reader()
+    r.read(a_page(*(report(i, loss=str(i)) for i in range(1000))))
+    assert [problem.split(": ")[1] for problem in r.sightings.problems] == [f"observations[{i}]" for i in range(8)]
+    r.read(a_page(report(9, loss="x"), next=9))
+    assert "got 'x'" in list(r.sightings.problems)[-1]
+
+
 def test_a_report_without_a_step_is_one_further() -> None:
     page = a_reader().read(a_page({"values": {"loss": 3}}, {"values": {"loss": 2}}))
     assert [o.step for o in page.observations] == [1, 2]

@@ -19,14 +19,16 @@ from dataclasses import dataclass
 from typing import Final
 
 LABELS: Final = 32  # of one series: Kubernetes' own, which have the most, have some twenty
-_TEXT = r'"((?:[^"\\]++|\\.)*+)"'
-_TERM = rf"(?:([a-zA-Z_][a-zA-Z0-9_]*+)|{_TEXT})[ \t]*+(?:(=)[ \t]*+{_TEXT}[ \t]*+)?+"
-_TERMS = re.compile(_TERM)
+# No group that is kept stands in a possessive repetition: CPython 3.11 then may end in a SystemError.
+_TEXT = r'"(?:[^"\\]++|\\.)*+"'
+_NAME = r"[a-zA-Z_][a-zA-Z0-9_]*+"
+_TERM = rf"(?:{_NAME}|{_TEXT})[ \t]*+(?:=[ \t]*+{_TEXT}[ \t]*+)?+"
 _SAMPLE = re.compile(
-    r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*+)?+[ \t]*+"
-    rf"(?:\{{[ \t]*+(?P<terms>(?:{_TERM}(?:,[ \t]*+|(?=\}}))){{0,{LABELS}}}+)\}}[ \t]*+)?+"
-    r"(?P<value>[^\s_#]++)(?:[ \t]++[-+.\w]++)?+[ \t]*+(?:#.*+)?+"
+    r"([a-zA-Z_:][a-zA-Z0-9_:]*+|)[ \t]*+"
+    rf"(?:\{{[ \t]*+((?:{_TERM}(?:,[ \t]*+|(?=\}}))){{0,{LABELS}}}+)\}}[ \t]*+)?"
+    r"([^\s_#]++)(?:[ \t]++[-+.\w]++)?+[ \t]*+(?:#.*+)?+"
 )
+_TERMS = re.compile(rf"({_NAME}|{_TEXT})[ \t]*+(?:=[ \t]*+({_TEXT}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,16 @@ def parse_series(line: str) -> Series | None:
     sample = _SAMPLE.fullmatch(line)
     if sample is None:
         return None
+    name, inner, said = sample.groups()
     try:
-        value = float(sample["value"])
+        value = float(said)
     except ValueError:
         return None
-    terms = _TERMS.findall(sample["terms"] or "")
-    labels = {key or quoted: text for key, quoted, sign, text in terms if sign}
-    name = sample["name"]
+    terms = _TERMS.findall(inner or "")
+    labels = {key[1:-1] if key[0] == '"' else key: text[1:-1] for key, text in terms if text}
     if len(labels) < len(terms):  # the name is among them, once, or a label stands there twice
-        own = [quoted for _, quoted, sign, _ in terms if not sign]
-        if name or len(own) != 1 or len(labels) + 1 < len(terms):
+        own = [key for key, text in terms if not text]
+        if name or len(own) != 1 or len(labels) + 1 < len(terms) or own[0][0] != '"':
             return None
-        [name] = own
+        name = own[0][1:-1]
     return Series(name, labels, value) if name else None

@@ -96,6 +96,8 @@ class LineForms:
 
 def _braced(line: str, brace: int) -> tuple[dict[str, float] | None, Mapping[str, object]]:
     """The numbers in the braces that open at `brace`, None if they hold no JSON object and no dict; and the object."""
+    if line.count("[") + line.count("{") > TOKENS:
+        return None, {}
     if line.startswith('"', brace + 1) or not line.startswith("'", brace + 1):
         try:
             document, _ = DECODER.raw_decode(line, brace)

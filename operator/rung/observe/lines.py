@@ -3,7 +3,7 @@
 Most of a log says nothing that the study wants. A line is read only if one of a few words is in it (a needle: a piece of
 a wanted name or of the step's, in any case), which a search through the whole chunk finds at the speed of memory; of the
 rest a few are read for the names that a person may have meant, and the last ones are kept as they are. What was read is
-counted as `effort`, in lines of ordinary length (some 10 µs each), so that whoever reads many streams can limit it.
+counted as `effort`, in lines of ordinary length (some 5 µs each), so that whoever reads many streams can limit it.
 
 A chunk may end anywhere: the half line is kept for the next one. A line above 64 KiB is skipped whole (and said so
 once); bytes that are no UTF-8 become U+FFFD; colours are taken off. A carriage return overwrites what stood before it
@@ -32,7 +32,8 @@ from rung.observe.extract import (
 from rung.observe.forms import LineForms
 
 LINE_BYTES: Final = 64 * 1024  # the longest line that logging stacks themselves still pass on is 16 KiB
-ORDINARY: Final = 80  # characters; a longer line counts as several
+ORDINARY: Final = 40  # characters; a longer line counts as several
+DICT_ORDINARY: Final = 20  # of a line that may hold a Python dict, which is read token by token
 SCOUTED: Final = 500  # lines without a needle that are read, for the names on them
 _LINE = re.compile(rb"[^\r\n]++")
 _RETURNS = re.compile(rb"\r++(?:\n|\Z)")
@@ -147,8 +148,8 @@ class LineReader:
         text = _text(raw)
         if not text:
             return
-        self.effort += 1 + len(text) // ORDINARY
         numbers, document = self._forms.read(text)
+        self.effort += 1 + len(text) // (ORDINARY if document or "{" not in text else DICT_ORDINARY)
         described = self._described(text, numbers) if self._wanted.lines else {}
         said = self._steps.said(numbers) if numbers else None
         if overwritten and said is None:

@@ -20,7 +20,7 @@ from rung.api.facts import Observation
 from rung.observe.extract import Sightings, StepCounter, Wanted, number_of
 from rung.observe.lines import LineReader
 
-MESSAGE_BYTES: Final = 16 * 1024  # the kubelet's limit is 4 KiB per container and 12 KiB per pod
+MESSAGE_BYTES: Final = 12 * 1024  # the kubelet's limit for a pod; for a container it is 4 KiB
 
 
 def parse_termination(
