@@ -28,6 +28,7 @@ constrained = Space.of(
 )
 narrow = Space.of([LR, parameter("x", "Double", min=0, max=1)], ["0.5 < x < 0.502"])
 one_axis = Space.of([parameter("x", "Double", min=0, max=1)])
+plane = Space.of([parameter(f"x{i}", "Double", min=0, max=1) for i in range(4)])
 sixty_axes = Space.of([parameter(f"x{i}", "Double", min=-1, max=1) for i in range(60)])
 
 lattice = Space.of([WIDTH, BATCH, parameter("drop", "Double", min=0, max="0.5", step="0.05")])

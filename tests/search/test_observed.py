@@ -75,8 +75,12 @@ def trial(
             id="failed and pending ones have no place",
         ),
         pytest.param(
-            [trial(0, 2, 2), trial(1, 0, 3), trial(2, 1, 1), trial(3, 3, 0)], [1, 3, 2, 0],
-            id="several objectives: by front, then the ends",
+            [trial(0, 2, 2), trial(1, 0, 3), trial(2, 1, 1), trial(3, 3, 0)], [2, 1, 3, 0],
+            id="several objectives: by front, then by the volume added",
+        ),
+        pytest.param(
+            [trial(0, 2, 2, 2, 2), trial(1, 0, 3, 0, 0), trial(2, 1, 1, 1, 1), trial(3, 3, 0, 1, 1)], [1, 3, 2, 0],
+            id="more than three objectives: by front, then the lonely ones",
         ),
     ],
 )  # fmt: skip

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rung.search.pareto import Array, contributions, crowding, free_boxes, hypervolume, non_dominated, ranks
+from rung.search.pareto import (
+    Array,
+    contributions,
+    crowding,
+    free_boxes,
+    hypervolume,
+    in_ranges,
+    non_dominated,
+    ranks,
+    volume_first,
+)
 
 
 def dominates(a: Array, b: Array) -> bool:
@@ -74,6 +84,16 @@ def test_a_points_contribution_is_the_volume_lost_without_it(points: Array) -> N
         whole - volume_by_inclusion_and_exclusion(np.delete(points, i, axis=0), reference) for i in range(len(points))
     ]
     assert contributions(points, reference) == pytest.approx(np.array(want), abs=1e-9)
+
+
+@given(clouds(8), st.integers(1, 8))
+def test_each_point_adds_the_most_volume_to_those_before(points: Array, enough: int) -> None:
+    order = volume_first(points, enough).tolist()
+    assert sorted(order) == list(range(len(points)))
+    y, reference = in_ranges(points), np.full(points.shape[1], 1.1)
+    for k, chosen in enumerate(order[:enough]):
+        volumes = {i: volume_by_inclusion_and_exclusion(y[[*order[:k], i]], reference) for i in order[k:]}
+        assert volumes[chosen] == pytest.approx(max(volumes.values()))
 
 
 @pytest.mark.parametrize("m", [2, 3, 4])

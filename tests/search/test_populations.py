@@ -23,13 +23,12 @@ from rung.search.reinforce import ReinforceSampler
 from rung.space.dimensions import as_float
 from rung.space.space import Space
 from tests.search.contract import LearnerContract
-from tests.search.problems import branching, categorical, conditional, mixed
+from tests.search.problems import branching, categorical, conditional, mixed, plane
 from tests.space.strategies import parameter
 
 WHILE = 96
 """Trials: without a model of the objective one learns from generations, not from single results."""
 
-plane = Space.of([parameter(f"x{i}", "Double", min=0, max=1) for i in range(4)])
 steps = Space.of([parameter(f"k{i}", "Int", min=0, max=9) for i in range(4)])
 
 

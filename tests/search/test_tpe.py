@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
+
 from rung.api.facts import TrialState
-from rung.search import Sampler, Setting, Told
+from rung.search import Request, Sampler, Setting, Told
+from rung.search.pareto import hypervolume
+from rung.search.random import RandomSampler
 from rung.search.sobol import SobolSampler
 from rung.search.tpe import TPESampler
 from rung.space.dimensions import as_float
 from tests.search.contract import LearnerContract, evaluated, request
-from tests.search.problems import mixed, one_axis
+from tests.search.problems import mixed, one_axis, plane
 
 
 class TestTPE(LearnerContract):
@@ -59,6 +64,24 @@ class TestItsOwn:
         sampler = TPESampler(Setting(one_axis, constraints=1, trials=100))
         proposals = [sampler.propose(request(one_axis, number, history=history)) for number in range(40, 60)]
         assert sum(p is not None and as_float(p.parameters["x"]) > 0.5 for p in proposals) >= 15
+
+    def test_it_wins_more_of_the_front_than_random_search(self) -> None:
+        """Between (0, 1) and (1, 0) where the other parameters are 0.7."""
+
+        def volume(sampler: Sampler, seed: int) -> float:
+            history: list[Told] = []
+            for number in range(60):
+                proposal = sampler.propose(Request(plane, number, seed, history))
+                assert proposal is not None
+                x = [as_float(value) for value in proposal.parameters.values()]
+                away = 1 + 2 * sum(abs(value - 0.7) for value in x[1:])
+                values = (x[0], away * (1 - math.sqrt(x[0] / away)))
+                history.append(Told(number, proposal.parameters, TrialState.SUCCEEDED, values))
+            return hypervolume(np.array([told.objectives for told in history]), np.array([1.1, 1.1]))
+
+        setting = Setting(plane, objectives=2, references=(None, None))
+        ours, theirs = ([volume(s, seed) for seed in range(3)] for s in (TPESampler(setting), RandomSampler()))
+        assert np.mean(ours) > np.mean(theirs) + 0.1
 
     def test_what_was_stopped_early_is_neither_good_nor_bad(self) -> None:
         """Late bloomers: around 0.3 trials end best, and nearly all were stopped after the first step."""

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from rung.search.evolution import mutated
 from rung.search.fitting import fitting
 from rung.search.observed import rows
+from rung.search.pareto import lonely_first
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.replay import Replay
@@ -76,7 +77,7 @@ class Nsga2Sampler:
     def _selected(self, parents: tuple[Told, ...], trials: Sequence[Told]) -> tuple[Told, ...]:
         """The best of both, the best first."""
         every = (*parents, *trials)
-        return tuple(every[i] for i in best_first(every, self._population)[: self._population])
+        return tuple(every[i] for i in best_first(every, self._population, lonely_first)[: self._population])
 
     def _children(self, request: Request, parents: Sequence[Told]) -> Iterator[Sequence[float]]:
         random = generator(request.seed, request.number, "nsga2")

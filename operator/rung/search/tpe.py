@@ -14,7 +14,10 @@ Trials of other studies are split among themselves, since their values may be on
 more there is to learn from this study. All axes share one density (Falkner et al. 2018), whatever conditions there are
 between them: see `parzen`. No assignment is proposed twice as long as there are others.
 
-Sources: Bergstra et al. 2011; Falkner et al. 2018 (BOHB); Watanabe 2023 (each constant's part, by ablation).
+With several objectives the good ones are the best fronts, and count for the volume that would be lost without them.
+
+Sources: Bergstra et al. 2011; Falkner et al. 2018 (BOHB); Watanabe 2023 (each constant's part, by ablation); Ozaki et al. 2020
+(several objectives).
 """
 
 from __future__ import annotations
@@ -27,11 +30,12 @@ import numpy as np
 from rung.search.axes import Activity, Ints, axes_of
 from rung.search.fitting import fitting
 from rung.search.observed import Encoder, Observed
+from rung.search.pareto import BEHIND, contributions, in_ranges
 from rung.search.parzen import Parzen
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.sequences import sobol, uniform
-from rung.search.standing import best_first, by_source, comparable
+from rung.search.standing import EXACT, best_first, by_source, comparable
 from rung.space.space import Array
 
 STARTUP = 10
@@ -50,6 +54,9 @@ MOST_GOOD = 25
 
 MOST_REST = 500
 """Trials that g is made of: the newest. More of them change it little and cost time in proportion."""
+
+LEAST_SHARE = 0.1
+"""What a good trial counts for that adds little to a front: it is among the best all the same."""
 
 FADING = 10
 """Trials of this study after which one of another study counts half."""
@@ -75,10 +82,11 @@ class TPESampler:
         if len(good) == 0 or sum(told.state.finished for told in seen.trials) < self._startup:
             return fitting(request, sobol(request.seed, request.space.d, request.number))
         rest = rest[-MOST_REST:]
-        return fitting(request, self._points(request, self._density(seen, good), self._density(seen, rest)))
+        weights = _weights(seen.trials)
+        l = self._density(seen, good, weights[good] * _won([seen.trials[i] for i in good.tolist()]))  # noqa: E741 - the paper's
+        return fitting(request, self._points(request, l, self._density(seen, rest, weights[rest])))
 
-    def _density(self, seen: Observed, rows: Ints) -> Parzen:
-        weights = _weights([seen.trials[i] for i in rows.tolist()])
+    def _density(self, seen: Observed, rows: Ints, weights: Array) -> Parzen:
         return Parzen.of(self._axes, seen.u[rows], seen.active[rows], weights)
 
     def _points(self, request: Request, l: Parzen, g: Parzen) -> Iterator[Sequence[float]]:  # noqa: E741 - as in the paper
@@ -100,6 +108,19 @@ def _split(trials: Sequence[Told]) -> tuple[Ints, Ints]:
     mask = np.zeros(len(trials), dtype=bool)
     mask[good] = True
     return np.flatnonzero(mask), np.flatnonzero(~mask)
+
+
+def _won(good: Sequence[Told]) -> Array:
+    """(n,) what each of the good trials counts for beside the others: with several objectives, the volume that would be lost
+    without it, as a share of the most.
+    """
+    share = np.ones(len(good))
+    for rows in by_source(good):
+        y = np.array([good[i].objectives for i in rows])
+        if 1 < y.shape[1] <= EXACT and not any(v > 0 for i in rows for v in good[i].violations):
+            won = contributions(in_ranges(y), np.full(y.shape[1], BEHIND))
+            share[rows] = np.maximum(won / max(won.max(), LEAST_SHARE), LEAST_SHARE)
+    return share
 
 
 def _weights(trials: Sequence[Told]) -> Array:
