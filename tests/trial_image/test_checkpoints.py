@@ -129,6 +129,9 @@ def test_where_to_go_on_from(tmp_path: Path) -> None:
     assert resumed(RUNG_CHECKPOINT_DIR=str(mine)) == repr((27, mine / "step-27"))
     assert resumed(RUNG_CHECKPOINT_DIR=str(mine), RUNG_RESUME_FROM="") == repr((27, mine / "step-27"))
     assert resumed(RUNG_CHECKPOINT_DIR=str(mine), RUNG_RESUME_FROM=str(other / "step-4")) == repr((4, other / "step-4"))
+    for heard_of in ("step-9", "step-8"):  # the second one has been cleared away since
+        told = {"RUNG_CHECKPOINT_DIR": f"{mine}/", "RUNG_RESUME_FROM": str(mine / heard_of)}
+        assert resumed(**told) == repr((27, mine / "step-27"))
 
 
 @pytest.mark.parametrize("name", ["step-5", "best"])

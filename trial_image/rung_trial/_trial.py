@@ -145,14 +145,15 @@ class Trial:
             rmtree(old, ignore_errors=True)
 
     def resume(self) -> tuple[int, Path] | None:
-        """Step and path to go on from: RUNG_RESUME_FROM, or the latest complete checkpoint of an earlier attempt.
+        """Step and path to go on from: another trial's that RUNG_RESUME_FROM names, or the latest of an earlier attempt.
 
         Raises FileNotFoundError if RUNG_RESUME_FROM names nothing: starting anew would pass for the resumed training.
         """
-        named = self._environ.get("RUNG_RESUME_FROM", "")
-        if not named and (not self.checkpoint_dir or "://" in self.checkpoint_dir):
+        named, own = self._environ.get("RUNG_RESUME_FROM", ""), self.checkpoint_dir
+        if not named and (not own or "://" in own):
             return None  # nobody can list what is at a URI: whoever knows of a checkpoint there names it
-        found = complete([folder_at(named)] if named else folder_at(self.checkpoint_dir).glob("*"))
+        others = named and os.path.dirname(named) != own.rstrip("/")  # of its own the latest, whichever Rung heard of
+        found = complete([folder_at(named)] if others else folder_at(own).glob("*"))
         if named and not found:
             raise FileNotFoundError(f"RUNG_RESUME_FROM must name an existing checkpoint step-<n>, got {named}")
         return found[-1] if found else None
