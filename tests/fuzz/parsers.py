@@ -111,7 +111,7 @@ def _template(body: bytes) -> tuple[LineReader, bytes]:
         extract = Extract(metric="loss", line="<value>")
     if any(check(extract) for _, check in Extract.rules()):
         words = text.replace("<*>", "*").replace("<", "").replace(">", "").replace("*", "<*>")
-        extract = Extract(metric="loss", line=f"<step> {words} : <value>")
+        extract = Extract(metric="loss", line=f"<step> {words[:200]} : <value>")
     return LineReader(Wanted.of(MetricsSpec(extract=(extract,)), ("loss",), "epoch")), log
 
 

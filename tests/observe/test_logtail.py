@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,9 +146,12 @@ def test_of_a_line_that_was_overwritten_without_end_the_last_state_counts() -> N
     assert all(o.values["loss"] == o.step for o in found[:-1])  # no state was torn
 
 
-def test_a_piece_is_known_by_its_last_stamp_that_is_a_time() -> None:
+@pytest.mark.parametrize(
+    "none", ["2026-99-01T00:00:00.000000002Z", "2026-01-01T00:00:01+99:99", "9999-12-31T23:59:59Z"]
+)
+def test_a_piece_is_known_by_its_last_stamp_that_is_a_time(none: str) -> None:
     tail = LogTail(WANTED, Sightings(), stamped=True)
-    stamp, none = "2026-01-01T00:00:00.000000001Z", "2026-99-01T00:00:00.000000002Z"
+    stamp = "2026-01-01T00:00:00.000000001Z"
     found = taken(tail, f"{stamp} epoch=1 loss=1\n{none} epoch=2 loss=1\nepoch=3 loss=1\n".encode())
     assert [o.step for o in found] == [1, 2, 3]
     assert tail.position.time == stamp

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from rung.api.facts import Observation
@@ -110,14 +111,9 @@ class LineReader:
 
     def _read(self, block: bytes, found: list[Observation], *, half: bool = False) -> None:
         """Whole lines without the last one's newline, or (`half`) the overwritten beginning of one."""
-        if self._needles is None:
-            spans = _all(block)
-        else:
-            spans = _around(block.lower(), self._needles)
-            if not half and self._scouted < SCOUTED and len(self.sightings.names) < NAMES_KEPT:
-                some = _all(block, SCOUTED - self._scouted)
-                self._scouted += len(some)
-                spans |= some
+        spans = _all(block) if self._needles is None else _around(block.lower(), self._needles)
+        if not half:
+            self._scout(block, spans)
         for start in sorted(spans):
             end = spans[start]
             if end - start > LINE_BYTES:
@@ -127,6 +123,21 @@ class LineReader:
                 self._line(block[start:end], found, overwritten=overwritten)
         if not half:
             self._remember(block)
+
+    def _scout(self, block: bytes, spans: dict[int, int]) -> None:
+        """The names on the first lines that are not read. They say no more than that: not every such line is seen."""
+        if self._scouted >= SCOUTED or len(self.sightings.names) >= NAMES_KEPT:
+            return
+        some = _all(block, SCOUTED - self._scouted)
+        self._scouted += len(some)
+        for start, end in some.items():
+            if start not in spans and end - start <= LINE_BYTES:
+                self.sightings.saw(self._numbers(_text(block[start:end]))[0])
+
+    def _numbers(self, text: str) -> tuple[dict[str, float], Mapping[str, object]]:
+        numbers, document = self._forms.read(text)
+        self.effort += 1 + len(text) // (ORDINARY if document or "{" not in text else DICT_ORDINARY)
+        return numbers, document
 
     def _remember(self, block: bytes) -> None:
         """The last lines, of what a terminal would still show."""
@@ -148,8 +159,7 @@ class LineReader:
         text = _text(raw)
         if not text:
             return
-        numbers, document = self._forms.read(text)
-        self.effort += 1 + len(text) // (ORDINARY if document or "{" not in text else DICT_ORDINARY)
+        numbers, document = self._numbers(text)
         described = self._described(text, numbers) if self._wanted.lines else {}
         said = self._steps.said(numbers) if numbers else None
         if overwritten and said is None:
