@@ -7,17 +7,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from hypothesis import settings
 
 from devcluster import Cluster
 from rung.kube.access import Access
 from rung.kube.client import Kube
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-# A law says what comes out, not how fast: a busy machine must not fail it
-settings.register_profile("laws", deadline=None)
-settings.load_profile("laws")
 
 
 @pytest_asyncio.fixture
