@@ -24,6 +24,7 @@ from rung.kube.lease import Elector, Timing
 from rung.kube.render import render_job
 from rung.kube.triggers import Triggers
 from tests.cluster.api import Api, Document, resource
+from tests.cluster.conftest import namespaces_of
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "rung"
 RELEASE = "rung"
@@ -82,20 +83,22 @@ def rights(release: Release, namespace: str) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-@pytest.fixture
-def everywhere(cluster: Cluster, api: Api, namespace: str) -> Iterator[Release]:
+@pytest.fixture(scope="module")
+def everywhere(cluster: Cluster, api: Api) -> Iterator[Release]:
     """A release that watches all namespaces."""
-    release = Release(cluster, namespace)
-    yield release
-    release.uninstall()
+    with namespaces_of(cluster, api) as make:
+        release = Release(cluster, make("everywhere"))
+        yield release
+        release.uninstall()
 
 
-@pytest.fixture
-def in_one(cluster: Cluster, api: Api, namespace: str) -> Iterator[Release]:
+@pytest.fixture(scope="module")
+def in_one(cluster: Cluster, api: Api) -> Iterator[Release]:
     """A release that watches its own namespace alone."""
-    release = Release(cluster, namespace, "namespaced=true")
-    yield release
-    release.uninstall()
+    with namespaces_of(cluster, api) as make:
+        release = Release(cluster, make("in-one"), "namespaced=true")
+        yield release
+        release.uninstall()
 
 
 @pytest_asyncio.fixture
@@ -188,8 +191,8 @@ async def test_everything_that_the_operator_does_is_allowed(kube: Kube, api: Api
     await kube.delete("studies", namespace, "s", uid=made["metadata"]["uid"])
 
 
-async def test_it_competes_for_its_lease_and_hands_it_back(kube: Kube, api: Api, namespace: str) -> None:
-    leading = asyncio.Event()
+async def test_it_competes_for_its_lease_and_hands_it_back(kube: Kube, api: Api, everywhere: Release) -> None:
+    namespace, leading = everywhere.namespace, asyncio.Event()
 
     async def lead() -> None:
         leading.set()
@@ -205,10 +208,9 @@ async def test_it_competes_for_its_lease_and_hands_it_back(kube: Kube, api: Api,
 
 
 @pytest.mark.parametrize("release", ["everywhere", "in_one"])
-async def test_its_triggers_watch_with_these_rights(
-    release: str, request: pytest.FixtureRequest, api: Api, namespace: str
-) -> None:
+async def test_its_triggers_watch_with_these_rights(release: str, request: pytest.FixtureRequest, api: Api) -> None:
     installed: Release = request.getfixturevalue(release)
+    namespace = installed.namespace
     heard: asyncio.Queue[Any] = asyncio.Queue()
     namespaces = [namespace] if release == "in_one" else []
     async with Kube(await Access.find(installed.kubeconfig)) as kube:
@@ -220,6 +222,7 @@ async def test_its_triggers_watch_with_these_rights(
                 pass
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    api.delete(resource("studies", namespace, "s"))
     assert triggers.starts == 1, "not ended by a missing right"
 
 

@@ -1,4 +1,5 @@
-"""Waiting for a state, with a deadline. Polling costs one small request; nothing waits longer than the state takes."""
+"""Waiting for a state, with a deadline. A poll costs a request or more, so they come less often the longer it takes: nothing waits a
+twentieth longer than the state takes."""
 
 from __future__ import annotations
 
@@ -8,17 +9,19 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.05  # at first
+PAUSE_SHARE = 0.05  # of the time waited so far
 
 
 def wait_until(what: str, probe: Callable[[], T], *, timeout: float, show: Callable[[], object] | None = None) -> T:
     """The first truthy answer of `probe`. Raises AssertionError, with what `show` says, when the time is over."""
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while True:
         found = probe()
         if found:
             return found
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - began
+        if waited >= timeout:
             shown = "" if show is None else f"\n{show()}"
             raise AssertionError(f"not within {timeout:g} s: {what} (the last answer was {found!r}){shown}")
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(max(PAUSE_SECONDS, PAUSE_SHARE * waited))
