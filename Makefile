@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two processes side by side: the tests on the cluster wait more than they compute. `make test PYTEST_ARGS=` runs one after the other.
-PYTEST_ARGS ?= -n 2 --dist loadgroup -q
+# Two processes side by side, each with a cluster of its own: the tests there wait more than they compute. Whole files, in the order of
+# tests/conftest.py, since a file's tests share what is dear to make. `make test PYTEST_ARGS=` runs one after the other.
+# Bytecode is kept even where images switch that off: hundreds of tests start an interpreter.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder -q
 
 FUZZ_ARGS ?= --minutes 10
 
@@ -28,7 +30,7 @@ demo-record: venv  ## the demo, and what it showed written into README
 
 test: venv  ## all tests; builds the control plane the first time (about 5 minutes)
 	@$(BIN)/python -m devcluster build
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 INTEGRATIONS := .venv-integrations
 $(INTEGRATIONS)/.ready: tests/trial_image/integrations.txt

@@ -1,12 +1,15 @@
 """Fixtures for all tests: the development cluster's are a plug-in, so that a test asks for `cluster` and one is started."""
 
 import os
+from pathlib import Path
 
 # Before numpy: matrices here are small, and threads that wait for each other in processes side by side take ten times as long.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
+
+TESTS = Path(__file__).parent
 
 pytest_plugins = ["tests.cluster_fixtures"]
 
@@ -17,8 +20,14 @@ settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "rung"))
 
 
+WAITING = ("cluster", "devcluster", "kube", "local")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the cluster share one and stay together, beside the rest: they wait more than they compute."""
-    for item in items:
-        if "tests/cluster/" in item.path.as_posix():
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+    """Folders whose tests wait for other processes first: with the files dealt out in this order, short ones are left for the end."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(TESTS).parts[0]
+        return WAITING.index(folder) if folder in WAITING else len(WAITING)
+
+    items.sort(key=place)

@@ -5,6 +5,7 @@ Used by the tests of the models and by those on a real API server.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -28,6 +29,7 @@ def by_name(case: Case) -> str:
     return case.name
 
 
+@cache
 def scenarios() -> dict[str, Document]:
-    """Studies as users would write them, by file name."""
+    """Studies as users would write them, by file name. Read once: who changes one copies it."""
     return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(SCENARIOS.glob("*.yaml"))}
