@@ -28,13 +28,14 @@ from rung.observe.target import Seen, TargetKey, explain_missing
 from tests.brain.world import World, a_plan, a_study, loss
 
 PAGE = Path(__file__).parents[1] / "docs" / "messages.md"
-REFUSED, STARTS, WAITS, NOTES, ENDED, TRIAL, AGAIN = (
+REFUSED, STARTS, WAITS, NOTES, ENDED, TRIAL, CLONE, AGAIN = (
     "The Study is refused: `Accepted=False`",
     "The study waits for another: `Accepted=Unknown`",
     "The study waits: condition `Running`",
     "The study waits: condition `Running`, note",
     "The study has ended",
     "A trial has ended",
+    "A trial begins as a clone",
     "A trial is tried again",
 )
 TEMPLATE = {"podTemplate": {"spec": {"containers": [{"name": "t", "image": "i:1"}]}}}
@@ -212,6 +213,17 @@ def worst() -> int:
     return max(range(4), key=lambda n: loss(n, 1))
 
 
+def clone(*, checkpoint_every: int) -> str:
+    """Of two members the worse one is replaced."""
+    world = World(a_plan(**PBT), checkpoint_every=checkpoint_every)
+    world.reconcile()
+    for number in (0, 1):
+        world.advance(number, 3)
+    world.let_end()
+    facts = next(facts for facts in world.trials if facts.descent is not None)
+    return f"{facts.reason}|{facts.message}"
+
+
 def refused_job() -> str:
     plan = a_plan(trial=TEMPLATE)
     trial = TrialFacts(number=0, parameters={"x": 0.5}, state=TrialState.RUNNING, attempt=1)
@@ -227,6 +239,14 @@ ASHA = {
     "scheduler": {"type": "ASHA", "resource": {"metric": "epoch", "max": 9}},
     "limits": {"trials": 9, "parallelism": 4},
 }
+PBT: dict[str, Any] = {
+    "scheduler": {
+        "type": "PBT",
+        "resource": {"metric": "epoch", "max": 9},
+        "pbt": {"population": 2, "intervalSteps": 3},
+    },
+    "trial": {**TEMPLATE, "checkpoint": {"persistentVolumeClaim": "runs"}},
+}
 MISSPELT = [
     {"name": "lr", "type": "Double", "min": 0, "max": 1},
     {"name": "d", "type": "Derived", "expression": "2 * rl"},
@@ -234,10 +254,7 @@ MISSPELT = [
 
 PRODUCED: dict[Row, Callable[[], str]] = {
     (REFUSED, "InvalidSpec"): lambda: refused(parameters=MISSPELT, trial=TEMPLATE),
-    (REFUSED, "NotImplemented"): lambda: refused(
-        scheduler={"type": "PBT", "resource": {"metric": "step", "max": 9}, "pbt": {"population": 4}},
-        trial={**TEMPLATE, "checkpoint": {"persistentVolumeClaim": "runs"}},
-    ),
+    (REFUSED, "NotImplemented"): lambda: refused(scheduler={**PBT["scheduler"], "type": "PB2"}, trial=PBT["trial"]),
     (REFUSED, "Frozen"): frozen,
     (STARTS, "WaitingForStudy"): lambda: "|".join(why_wait("round-1", parse_study(a_study())) or ()),
     (STARTS, "StudyNotFound"): lambda: "|".join(why_wait("round-1", None) or ()),
@@ -291,6 +308,8 @@ PRODUCED: dict[Row, Callable[[], str]] = {
     (TRIAL, "TimedOut"): lambda: of_trial(AttemptEnd.TIMED_OUT),
     (TRIAL, "Silent"): lambda: of_trial(AttemptEnd.SILENT, crashes=1),
     (TRIAL, "DisruptedTooOften"): lambda: of_trial(AttemptEnd.DISRUPTED, 143, disruptions=MAX_DISRUPTIONS),
+    (CLONE, "Cloned"): lambda: clone(checkpoint_every=1),
+    (CLONE, "NoCheckpoint"): lambda: clone(checkpoint_every=0),
     (AGAIN, "Disrupted"): lambda: of_trial(AttemptEnd.DISRUPTED, 143),
     (AGAIN, "Crashed"): lambda: of_trial(AttemptEnd.CRASHED),
     (AGAIN, "Suspended"): lambda: of_trial(AttemptEnd.DISRUPTED, 143, suspended=True),

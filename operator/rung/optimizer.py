@@ -72,7 +72,8 @@ class Trial:
     parameters: Assignment  # the active ones, fixed and derived ones included
     seed: int  # for the program's own randomness
     target: int | None = None  # the step to train up to; None: the study has no resource
-    resume_from: float | None = None  # the step that it came to before it was paused
+    resume_from: float | None = None  # the step to go on from: its own, or its parent's
+    parent: int | None = None  # a clone begins with what this trial had there; None: with nothing, or where it paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,8 +369,11 @@ class Optimizer:
     # --- showing
 
     def _trial(self, facts: TrialFacts) -> Trial:
-        resume_from = facts.checkpoint_step if facts.attempt > 1 else None
-        return Trial(facts.number, facts.parameters, facts.seed, self._plan.attempt_target(facts), resume_from)
+        resume_from, parent = facts.checkpoint_step if facts.attempt > 1 else None, None
+        if facts.checkpoint_step is None and facts.descent is not None and facts.descent.step is not None:
+            resume_from, parent = facts.descent.step, facts.descent.parent
+        target = self._plan.attempt_target(facts)
+        return Trial(facts.number, facts.parameters, facts.seed, target, resume_from, parent)
 
     def _result(self, found: Incumbent) -> Result:
         facts = self._trials[found.number]

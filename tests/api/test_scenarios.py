@@ -16,7 +16,6 @@ from tests.api.runnable import IN_SIMULATION, NOT_YET, ON_A_CLUSTER
 from tests.api.studies import scenarios
 
 TO_COME: dict[str, tuple[str, ...]] = {
-    "k04_simple_pbt": ("spec.scheduler.type", "spec.scheduler.pbt"),
     "k07_median_stop_json_file": ("spec.metrics.source",),
     "k08_tfjob_tensorboard": ("spec.metrics.source", "spec.trial.manifest", "spec.trial.pods"),
     "k09_trainjob": ("spec.trial.manifest",),
@@ -24,15 +23,11 @@ TO_COME: dict[str, tuple[str, ...]] = {
     "k11_xgboostjob_lightgbm": ("spec.trial.manifest",),
     "k12_tekton_pipeline": ("spec.trial.manifest", "spec.trial.pods", "spec.trial.succeeded", "spec.trial.failed"),
     "r2_multi_node_kueue": ("spec.trial.manifest",),
-    "r4_pbt_ray_style": (
-        "spec.scheduler.type",
-        "spec.scheduler.pbt",
-        "spec.trial.checkpoint.retain",
-    ),
+    "r4_pbt_ray_style": ("spec.trial.checkpoint.retain",),
     "r5_dear_final_metric": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),
     "r9_mpi_solver": ("spec.trial.manifest",),
     "s07a_halving_with_checkpoints": ("spec.scheduler.mode", "spec.trial.checkpoint.retain"),
-    "s12b_dcgan_pbt": ("spec.scheduler.type", "spec.scheduler.pbt", "spec.trial.checkpoint.retain"),
+    "s12b_dcgan_pbt": ("spec.trial.checkpoint.retain",),
 }
 """What keeps a scenario from running in this version. All others run."""
 

@@ -37,6 +37,31 @@ CASES: tuple[Case, ...] = (
         "spec.limits.trials",
         "repeats count too",
     ),
+    *(
+        unaccepted(
+            f"a population {what}",
+            study(scheduler={**POPULATION, **scheduler}, trial={"podTemplate": pods(), "checkpoint": CLAIM}, **more),
+            field,
+            *words,
+        )
+        for what, scheduler, more, field, words in (
+            ("with repeats", {}, {"repeats": {"count": 2}}, "spec.repeats", ("PBT knows no repeats",)),
+            (
+                "that is never compared",
+                {"pbt": {"population": 4, "intervalSteps": 999}},
+                {},
+                "spec.scheduler.pbt.intervalSteps",
+                ("no comparison before",),
+            ),
+            (
+                "that is compared too often",
+                {"resource": {"max": 1000}, "pbt": {"population": 4, "intervalSteps": 1}},
+                {},
+                "spec.scheduler.pbt.intervalSteps",
+                ("32 are possible", "compare every 32 steps"),
+            ),
+        )
+    ),
     unaccepted("conditions in a circle", parameters(LR, *CYCLE), "spec.parameters[1]", "a -> b -> c -> a"),
     unaccepted(
         "two Derived that need each other",
@@ -268,7 +293,7 @@ CASES: tuple[Case, ...] = (
             study(scheduler={**POPULATION, "type": kind}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),
             "spec.scheduler.type",
         )
-        for kind in ("PBT", "PB2")
+        for kind in ("PB2",)
     ),
     later(
         "mode Promote",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rung.api.facts import AttemptEnd, TrialState, Verdict
 from rung.brain import StudyRecord, StudyState
 
-from .world import World, a_plan
+from .world import World, a_plan, a_study
 
 RESOURCE = {"metric": "epoch", "min": 1, "max": 9}
 SCHEDULERS: dict[str, dict[str, Any]] = {
@@ -24,6 +24,8 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "pasha-restart": {"type": "PASHA", "mode": "Restart", "resource": RESOURCE},
     "halving-restart": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
     "hyperband-restart": {"type": "Hyperband", "mode": "Restart", "resource": RESOURCE},
+    "pbt": {"type": "PBT", "resource": RESOURCE, "pbt": {"population": 5, "intervalSteps": 2}},
+    "pbt-many": {"type": "PBT", "resource": RESOURCE, "pbt": {"population": 4, "intervalSteps": 2, "quantile": "0.5"}},
     "none-all": {"type": "None", "resource": RESOURCE},
     "asha-all": {"type": "ASHA", "resource": RESOURCE},
     "none-leaders": {"type": "None", "resource": RESOURCE},
@@ -37,8 +39,11 @@ events = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["step", "steps",
 def run(scheduler: str, script: list[tuple[int, str]], *, lazy: bool = False) -> World:
     """A world after this script: event k happens to the (k mod running)-th running trial; `lazy` keeps ended pods ending."""
     repeats = REPEATS.get(scheduler.rpartition("-")[2])
-    more = {} if repeats is None else {"repeats": repeats}
-    world = World(a_plan(scheduler=SCHEDULERS[scheduler], limits={"trials": 12, "parallelism": 3}, **more))
+    more: dict[str, Any] = {} if repeats is None else {"repeats": repeats}
+    asked = SCHEDULERS[scheduler]
+    if "pbt" in asked:
+        more["trial"] = {**a_study()["spec"]["trial"], "checkpoint": {"uri": "s3://b/c"}}
+    world = World(a_plan(scheduler=asked, limits={"trials": 12, "parallelism": 3}, **more))
     world.reconcile()
     for pick, what in script:
         if not lazy:
@@ -109,7 +114,9 @@ def test_every_study_comes_to_its_end(scheduler: str, script: list[tuple[int, st
     assert not world.trials.live
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "median", "asha-restart", "pasha-restart", "asha-all"])
+@pytest.mark.parametrize(
+    "scheduler", ["asha", "median", "asha-restart", "pasha-restart", "asha-all", "pbt", "pbt-many"]
+)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=events)
 def test_replaying_the_records_gives_the_recorded_verdicts(scheduler: str, script: list[tuple[int, str]]) -> None:

@@ -13,6 +13,7 @@ from rung.api.study import parse_study
 from rung.brain import Decisions, Plan, StudyRecord, Trials, decide
 from rung.executor.body import Sight
 from rung.executor.reconcile import Outcome, reconcile
+from rung.simulate.engine import begins_at
 
 
 def a_study(**spec: Any) -> dict[str, Any]:
@@ -50,6 +51,7 @@ class World:
 
     plan: Plan
     value: Callable[[TrialFacts, int], float] = lambda facts, step: loss(facts.number, step)
+    checkpoint_every: int = 1  # steps; 0: the programs write none
     now: float = 1000.0
     created: list[int] = field(default_factory=list)
     started: list[tuple[int, int]] = field(default_factory=list)
@@ -72,7 +74,7 @@ class World:
 
     async def start(self, facts: TrialFacts, attempt: int) -> TrialFacts:
         self.started.append((facts.number, attempt))
-        self.running[facts.number] = (Attempt(attempt, AttemptPhase.RUNNING, started_at=self.now), 0)
+        self.running[facts.number] = (Attempt(attempt, AttemptPhase.RUNNING, started_at=self.now), begins_at(facts))
         self.most_live = max(self.most_live, len(self.running))
         return replace(facts, gpus=1)
 
@@ -91,9 +93,6 @@ class World:
         target = self.plan.attempt_target(self.trials[number]) or 3
         said = min(target, said + steps)
         self.now += 1.0
-        observations = tuple(
-            Observation(float(t), {"loss": self.value(self.trials[number], t)}) for t in range(1, said + 1)
-        )
         if said >= target:
             del self.running[number]
             attempt = replace(
@@ -106,7 +105,20 @@ class World:
             )
         else:
             self.running[number] = (attempt, said)
-        return self.reconcile({number: Sight(attempt, observations, last_observed_at=self.now)})
+        return self.reconcile({number: self.sight(number, attempt, said)})
+
+    def sight(self, number: int, attempt: Attempt, said: int) -> Sight:
+        """All that the trial has said up to this step."""
+        facts = self.trials[number]
+        steps = range(begins_at(facts) + 1, said + 1)
+        kept = tuple(float(t) for t in steps if self.checkpoint_every and t % self.checkpoint_every == 0)
+        return Sight(
+            attempt,
+            tuple(Observation(float(t), {"loss": self.value(facts, t)}) for t in steps),
+            checkpoint_step=kept[-1] if kept and self.plan.population is not None else None,
+            checkpoints=kept,
+            last_observed_at=self.now,
+        )
 
     def finish(self, number: int, end: AttemptEnd, code: int | None = 1) -> Outcome:
         """The trial's attempt ends in this way."""
@@ -121,10 +133,7 @@ class World:
             message=end.value,
             collected=True,
         )
-        observations = tuple(
-            Observation(float(t), {"loss": self.value(self.trials[number], t)}) for t in range(1, said + 1)
-        )
-        return self.reconcile({number: Sight(over, observations, last_observed_at=self.now)})
+        return self.reconcile({number: self.sight(number, over, said)})
 
     def let_end(self) -> None:
         """Attempts that were told to end have ended."""

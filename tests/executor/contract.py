@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from rung.api.facts import Assignment, Observation, TrialFacts, TrialState
+from rung.api.facts import Assignment, Observation, TrialFacts, TrialState, Verdict
 from rung.api.study import Study, parse_study
 from rung.brain import Plan, StudyState, StudyVerdict
+from rung.brain.replay import contradictions
 from rung.executor.sources import started_from
 from rung.simulate.engine import simulate
 from rung.simulate.sources import simulated_past
@@ -98,6 +99,16 @@ def scheduled(kind: str, **more: Any) -> Document:
     return {"type": kind, "resource": {"metric": "epoch", "min": 1, "max": 9}, **rungs, **more}
 
 
+CHECKPOINTS = {"checkpoint": {"uri": "replay://nowhere"}}
+"""Of programs that need none, since each step follows from the parameters alone."""
+
+
+def a_population(members: int, **more: Any) -> Document:
+    """A scheduler over 9 epochs that compares at 2, 4, 6 and 8."""
+    options = {"population": members, "intervalSteps": 2, **more}
+    return {"type": "PBT", "resource": {"metric": "epoch", "max": 9}, "pbt": options}
+
+
 def told(trials: Iterable[TrialFacts], *, order: bool) -> list[tuple[object, ...]]:
     """All that a decision left on each trial. Without `order` what hangs on the order of arrival is left out."""
     return [
@@ -107,6 +118,7 @@ def told(trials: Iterable[TrialFacts], *, order: bool) -> list[tuple[object, ...
             facts.seed,
             facts.repeat_of,
             facts.repeat,
+            facts.descent,
             facts.bracket,
             facts.state,
             dict(facts.values),
@@ -157,6 +169,10 @@ class ExecutorContract(ABC):
                     limits={"trials": 8, "parallelism": 1},
                 ),
                 id="leaders twice",
+            ),
+            pytest.param(
+                a_study(scheduler=a_population(5), limits={"parallelism": 1}, trial=CHECKPOINTS, seed=6),
+                id="a population whose worst give way to clones of its best",
             ),
             pytest.param(
                 a_study(scheduler=scheduled("ASHA"), limits={"trials": 12, "parallelism": 1, "patienceTrials": 4}),
@@ -224,6 +240,22 @@ class ExecutorContract(ABC):
         (facts,) = got.trials
         assert (facts.state, facts.reason, facts.attempt) == (state, reason, attempts)
         assert facts.message
+
+    async def test_a_clone_trains_on_from_its_parents_checkpoint(self) -> None:
+        study = a_study(
+            arguments=("--sleep=0.05",), scheduler=a_population(4), limits={"parallelism": 4}, trial=CHECKPOINTS
+        )
+        got = await self.run(study)
+        stopped = [facts.number for facts in got.trials if any(r.verdict is Verdict.STOP for r in facts.rungs)]
+        clones = {facts.descent.replaces: facts for facts in got.trials if facts.descent is not None}
+        assert sorted(clones) == sorted(stopped)
+        assert len(got.trials) - len(clones) == 4
+        assert contradictions(Plan.of(study), got.trials) == []
+        trained = [f for f in clones.values() if f.descent and f.descent.step and f.state is TrialState.SUCCEEDED]
+        assert trained
+        for facts in trained:
+            assert facts.descent is not None
+            assert facts.metrics["loss"].count == 9 - (facts.descent.step or 0)
 
     async def test_a_retried_trial_ends_well(self, tmp_path: Path) -> None:
         once = tmp_path / "came"

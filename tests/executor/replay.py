@@ -4,6 +4,7 @@
 
 Run as a trial it reads RUNG_PARAMETERS and RUNG_RESOURCE_TARGET and prints `{"epoch": t, "loss": …}`. Arguments change its ways:
 `--exit=65` leaves with that code after its last line, `--silent` says nothing, `--sleep=0.1` waits before each step,
+at a URI it says that each step has a checkpoint, and goes on from the one that it is told: `RUNG_CHECKPOINT_DIR`, `RUNG_RESUME_FROM`.
 `--noise` adds a little that hangs on RUNG_SEED, `--once=FILE` makes only the first process that comes leave with the given code. Standard library only: it starts in 20 ms.
 """
 
@@ -31,10 +32,14 @@ def main() -> int:
         except FileExistsError:
             code = 0
     seed = int(os.environ["RUNG_SEED"]) if "noise" in given else 0
-    for step in range(1, int(os.environ.get("RUNG_RESOURCE_TARGET", STEPS)) + 1):
+    begins = int(os.environ.get("RUNG_RESUME_FROM", "").rpartition("step-")[2] or 0)
+    for step in range(begins + 1, int(os.environ.get("RUNG_RESOURCE_TARGET", STEPS)) + 1):
         time.sleep(float(given.get("sleep", "0")))
+        said = {"epoch": step, "loss": loss(parameters["x"], step, seed)}
+        if "RUNG_CHECKPOINT_DIR" in os.environ:
+            said["checkpoint_step"] = step
         if "silent" not in given:
-            print(json.dumps({"epoch": step, "loss": loss(parameters["x"], step, seed)}), flush=True)
+            print(json.dumps(said), flush=True)
     return code
 
 

@@ -1,4 +1,4 @@
-"""Killed before or after any write, a study of fresh runs and repeats ends as if nobody had touched it.
+"""Killed before or after any write, a study of fresh runs, repeats or clones ends as if nobody had touched it.
 
 The operator's life is cut short: objects (as JSON) and running attempts stay, all that a process knew is gone.
 """
@@ -20,7 +20,8 @@ from rung.brain import Plan, StudyRecord, Trials
 from rung.executor.body import Sight
 from rung.executor.reconcile import Outcome, reconcile
 from rung.executor.record import facts_of, trial_of
-from tests.executor.contract import a_study, scheduled, told
+from rung.simulate.engine import begins_at
+from tests.executor.contract import CHECKPOINTS, a_population, a_study, scheduled, told
 from tests.executor.replay import loss
 
 STUDIES: dict[str, dict[str, Any]] = {
@@ -35,6 +36,11 @@ STUDIES: dict[str, dict[str, Any]] = {
         "scheduler": scheduled("ASHA", mode="Restart"),
         "repeats": {"count": 2},
         "limits": {"trials": 12, "parallelism": 1},
+    },
+    "clones of a population": {
+        "scheduler": a_population(8, quantile="0.5"),
+        "limits": {"parallelism": 1},
+        "trial": CHECKPOINTS,
     },
 }
 
@@ -116,7 +122,9 @@ class Cluster:
         number, target = self.ended[facts.number]
         attempt = Attempt(number, AttemptPhase.ENDED, 0.0, 1.0, AttemptEnd.COMPLETED, 0, collected=True)
         x, noise = float(facts.parameters["x"]), facts.seed if facts.repeat else 0
-        return Sight(attempt, tuple(Observation(t, {"loss": loss(x, t, noise)}) for t in range(1, target + 1)))
+        steps = tuple(range(begins_at(facts) + 1, target + 1))
+        said = tuple(Observation(t, {"loss": loss(x, t, noise)}) for t in steps)
+        return Sight(attempt, said, checkpoint_step=float(target), checkpoints=steps)
 
     def _document(self, facts: TrialFacts) -> str:
         return trial_of(facts, self.plan, None, 1.0).model_dump_json(by_alias=True, exclude_none=True)
@@ -157,6 +165,6 @@ def test_what_is_compared_is_worth_it() -> None:
     stopped = {name: sum(f.state is TrialState.STOPPED for f in cluster.trials()) for name, cluster in calm.items()}
     repeated = {name: sum(f.repeat > 0 for f in cluster.trials()) for name, cluster in calm.items()}
     again = {name: sum(attempt > 1 for _, attempt in cluster.started) for name, cluster in calm.items()}
-    assert all((stopped[name] > 0) == ("fresh" in name) for name in STUDIES), stopped
+    assert all((stopped[name] > 0) == ("fresh" in name or "clones" in name) for name in STUDIES), stopped
     assert all((again[name] > 0) == ("fresh" in name) for name in STUDIES), again
     assert all((repeated[name] > 0) == ("twice" in name or "three" in name) for name in STUDIES), repeated

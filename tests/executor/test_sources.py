@@ -17,7 +17,8 @@ from rung.executor.record import facts_of, trial_of
 from rung.executor.sources import Past, mark_of, started_from, why_wait
 from rung.search.protocol import Proposal, Request, Told
 from rung.simulate.engine import simulate
-from tests.executor.contract import ReplayedCurves, a_study, told
+from rung.simulate.sources import simulated_past
+from tests.executor.contract import CHECKPOINTS, ReplayedCurves, a_population, a_study, told
 
 Document = dict[str, Any]
 X: Document = {"name": "x", "type": "Double", "min": "0", "max": "1"}
@@ -313,3 +314,16 @@ def test_one_whose_limits_were_raised_has_not_ended() -> None:
     study = ended()
     newer = study.metadata.model_copy(update={"generation": 2})
     assert why_wait("round-1", study.model_copy(update={"metadata": newer})) is not None
+
+
+async def test_of_a_population_the_best_are_run_again_and_the_members_learned_from() -> None:
+    other = a_study("round-1", scheduler=a_population(6), limits={"parallelism": 6}, trial=CHECKPOINTS)
+    found = await simulated_past(Plan.of(other), ReplayedCurves())
+    assert any(trial.spec.parent for trial in found.trials)
+    members = [trial.spec.parameters["x"] for trial in found.trials if trial.spec.parent is None]
+    assert [str(t.parameters["x"]) for t in plan(found, use="Model", sampler={"type": "TPE"}).told] == members
+    assert found.study is not None
+    assert found.study.status is not None
+    assert found.study.status.best is not None
+    (again,) = first(plan(found, top=1, sampler={"type": "List"}), 1)
+    assert again.enqueued == found.study.status.best.trial

@@ -1,7 +1,7 @@
 """Guarantee 3 under kill -9, on this machine: `rung run` dies at 20 random moments, and nobody can tell afterwards.
 
 As on the cluster (`tests/cluster/test_kill_sweep.py`), one study whose decisions don't hang on the order of arrival is compared
-with an undisturbed run, and an asynchronous one is held to the invariants. A killed run takes its trials with it, so an attempt
+with an undisturbed run, and asynchronous ones are held to the invariants. A killed run takes its trials with it, so an attempt
 may have to be repeated; what is never right is two processes of one trial, or more than the parallelism, at the same time: each
 process of a trial holds locks that tell.
 """
@@ -29,16 +29,17 @@ from rung.local.run import Options, run_study
 from rung.local.state import State
 from rung.simulate.engine import simulate_now
 from rung.view.shown import Look
-from tests.executor.contract import ReplayedCurves, a_study, scheduled, told
+from tests.executor.contract import CHECKPOINTS, ReplayedCurves, a_population, a_study, scheduled, told
 from tests.forked import forks
 from tests.local.conftest import processes_of
 
-KILLS = 20  # of both studies together
+KILLS = 21  # of all studies together
 SEED = 3
 ROUNDS_BETWEEN_KILLS = 1, 9  # a round follows each piece of news: a life ends amid writes, on any machine
 JITTER_SECONDS = 0.03
 PARALLELISM = 3
 TRIALS = 45
+POPULATION = 8
 WITHIN = 60.0
 
 # The curve of tests/executor/replay.py, by a process that first makes sure of being alone.
@@ -58,9 +59,10 @@ if not take(f"trial-{trial}"):
 if not any(take(f"slot-{slot}") for slot in range(int(sys.argv[2]))):
     open(os.path.join(locks, f"crowded-{trial}"), "w")
 x = json.loads(os.environ["RUNG_PARAMETERS"])["x"]
-for step in range(1, int(os.environ["RUNG_RESOURCE_TARGET"]) + 1):
+begins = int(os.environ.get("RUNG_RESUME_FROM", "").rpartition("step-")[2] or 0)
+for step in range(begins + 1, int(os.environ["RUNG_RESOURCE_TARGET"]) + 1):
     time.sleep(0.03)
-    print(json.dumps({"epoch": step, "loss": (x - 0.3) ** 2 + 1 / step}), flush=True)
+    print(json.dumps({"epoch": step, "loss": (x - 0.3) ** 2 + 1 / step, "checkpoint_step": step}), flush=True)
 """
 
 
@@ -70,7 +72,9 @@ def swept(kind: str, locks: Path) -> Study:
     container = {"name": "trial", "image": "none", "command": command}
     template = {"spec": {"containers": [container], "terminationGracePeriodSeconds": 5}}
     limits = {"trials": TRIALS, "parallelism": PARALLELISM}
-    return a_study(trial={"podTemplate": template}, sampler={"type": "Sobol"}, scheduler=scheduled(kind), limits=limits)
+    scheduler = a_population(POPULATION) if kind == "PBT" else scheduled(kind)
+    trial = {"podTemplate": template, **(CHECKPOINTS if kind == "PBT" else {})}
+    return a_study(trial=trial, sampler={"type": "Sobol"}, scheduler=scheduler, limits=limits)
 
 
 class Telling:
@@ -141,7 +145,7 @@ def sweep(kind: str, folder: Path, moments: random.Random, kills: int) -> Sweep:
 @pytest.fixture(scope="module")
 def sweeps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sweep]:
     moments = random.Random(SEED)
-    kinds = ("SuccessiveHalving", "ASHA")
+    kinds = ("SuccessiveHalving", "ASHA", "PBT")
     return {kind: sweep(kind, tmp_path_factory.mktemp("sweep"), moments, KILLS // len(kinds)) for kind in kinds}
 
 
@@ -155,16 +159,25 @@ def test_synchronous_rungs_decided_as_if_undisturbed(sweeps: dict[str, Sweep]) -
     assert told(killed.trials, order=False) == told(undisturbed.trials, order=False)
 
 
-def test_every_recorded_decision_is_computed_again_from_those_before_it(sweeps: dict[str, Sweep]) -> None:
-    killed = sweeps["ASHA"]
+@pytest.mark.parametrize("kind", ["ASHA", "PBT"])
+def test_every_recorded_decision_is_computed_again_from_those_before_it(sweeps: dict[str, Sweep], kind: str) -> None:
+    killed = sweeps[kind]
     assert contradictions(killed.plan, killed.trials) == []
     assert any(record.verdict == "Stop" for facts in killed.trials for record in facts.rungs)
 
 
-@pytest.mark.parametrize("kind", ["SuccessiveHalving", "ASHA"])
+def test_every_member_that_was_stopped_was_replaced_once(sweeps: dict[str, Sweep]) -> None:
+    killed = sweeps["PBT"]
+    stopped = [f.number for f in killed.trials if any(record.verdict == "Stop" for record in f.rungs)]
+    assert sorted(f.descent.replaces for f in killed.trials if f.descent) == stopped
+    assert sum(f.descent is None for f in killed.trials) == TRIALS
+
+
+@pytest.mark.parametrize("kind", ["SuccessiveHalving", "ASHA", "PBT"])
 def test_nothing_was_lost_doubled_or_left(sweeps: dict[str, Sweep], kind: str) -> None:
     killed = sweeps[kind]
-    assert [facts.number for facts in killed.trials] == list(range(TRIALS))
+    clones = sum(facts.descent is not None for facts in killed.trials)
+    assert [facts.number for facts in killed.trials] == list(range(TRIALS + clones))
     assert all(facts.finished and facts.crashes == 0 for facts in killed.trials)
     assert max(facts.attempt for facts in killed.trials) > 1, "some attempt had to be repeated"
     orders = sorted(record.order for facts in killed.trials for record in facts.rungs)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rung.api.errors import InvalidStudy
-from rung.api.facts import TrialFacts
+from rung.api.facts import Descent, TrialFacts
 from rung.api.study import parse_study
 from rung.brain import Plan
 from rung.executor.record import trial_of
@@ -51,10 +51,15 @@ def a_plan(container: Document, *, pod: Document | None = None, metadata: Docume
 
 
 def launched(
-    tmp_path: Path, plan: Plan, *, environment: dict[str, str] | None = None, devices: tuple[str, ...] = ()
+    tmp_path: Path,
+    plan: Plan,
+    *,
+    environment: dict[str, str] | None = None,
+    devices: tuple[str, ...] = (),
+    **known: Any,
 ) -> Launch:
     template = Template.of(plan, environment or {"HOME": "/home/me", "RUNG_TRIAL": "outer"})
-    facts = TrialFacts(number=7, parameters={"lr": 0.25, "kind": "$(HOME)"}, seed=11)
+    facts = TrialFacts(number=7, parameters={"lr": 0.25, "kind": "$(HOME)"}, seed=11, **known)
     trial = trial_of(facts, plan, None, 0.0)
     folder = AttemptFolder(tmp_path / "attempts" / "7-2", 7, 2)
     return template.launch(trial, folder, devices, target=plan.target, port=4711, checkpoints=tmp_path / "checkpoints")
@@ -122,6 +127,24 @@ def test_a_study_with_checkpoints_gives_each_trial_a_folder(tmp_path: Path) -> N
     without = launched(tmp_path, a_plan({}, trial=template))
     assert without.arguments == ("train",)
     assert "RUNG_CHECKPOINT_DIR" not in without.environment
+
+
+def test_a_clone_is_told_its_parents_checkpoint_until_it_has_its_own(tmp_path: Path) -> None:
+    container = {"name": "t", "image": "i", "command": ["train", "--resume=$(trial.resumeFrom)"]}
+    trial = {"podTemplate": {"spec": {"containers": [container]}}, "checkpoint": {"persistentVolumeClaim": "runs"}}
+    scheduler = {"type": "PBT", "resource": {"max": 20}, "pbt": {"population": 4, "intervalSteps": 5}}
+    plan = a_plan({}, trial=trial, scheduler=scheduler)
+    parents, own = (tmp_path / "checkpoints" / name for name in ("digits-3/step-5", "digits-7/step-9"))
+
+    def resumed(**known: Any) -> str | None:
+        return launched(tmp_path, plan, **known).environment.get("RUNG_RESUME_FROM")
+
+    clone = {"descent": Descent(replaces=2, rung=5, parent=3, step=5.0)}
+    assert resumed(**clone) == str(parents)
+    assert resumed(**clone, checkpoint_step=9.0) == str(parents), "what was reported and is not there does not count"
+    own.mkdir(parents=True)
+    assert resumed(**clone, checkpoint_step=9.0) == str(own)
+    assert resumed(descent=Descent(replaces=2, rung=5, parent=3, step=None)) is None
 
 
 def test_devices_are_made_visible_and_nothing_else_is_hidden(tmp_path: Path) -> None:

@@ -186,6 +186,10 @@ def test_outputs_and_checkpoints_come_through_the_log() -> None:
     reader.feed(b'{"outputs": {"model": "s3://m/3", "n": 4}}\n{"epoch": 3, "checkpoint_step": 3}\n')
     assert reader.sightings.outputs == {"model": "s3://m/3"}
     assert reader.sightings.checkpoint_step == 3
+    reader.feed(
+        b'{"epoch": 4, "checkpoint_step": 4}\n{"epoch": 4, "checkpoint_step": 2}\n{"epoch": 6, "checkpoint_step": 6}\n'
+    )
+    assert list(reader.sightings.checkpoints) == [3, 4, 6]
 
 
 def test_what_went_by_is_remembered_within_bounds() -> None:

@@ -19,12 +19,27 @@ def a_pbt(quantile: float = 0.25, *, seed: int = 0) -> Pbt:
     return Pbt(1, 20, 5, population=8, quantile=quantile, seed=seed, wording=WORDING)
 
 
-class TestPbt(AsynchronousContract):
+class PopulationContract(AsynchronousContract):
+    @given(course=courses())
+    @laws
+    def test_the_strictly_best_entry_of_a_rung_is_never_stopped_there(self, course: Course) -> None:
+        """Unless nearly nobody else has come as far, and it was not good at the step before."""
+        played = play(self.make(), course)
+        steps = played.scheduler.rungs(0)
+        for _, step, rung in played.table.rungs():
+            best = next(iter(rung))
+            before = played.table.entry(best.number, steps[max(steps.index(step) - 1, 0)])
+            there = [] if before is None else list(played.table.at(0, before.rung))
+            if before is None or before.rung == step or there[0] == before:
+                assert played.table.verdict(best.number, step) is not STOP, (step, list(rung))
+
+
+class TestPbt(PopulationContract):
     def make(self) -> Pbt:
         return a_pbt()
 
 
-class TestPbtThatReplacesHalf(AsynchronousContract):
+class TestPbtThatReplacesHalf(PopulationContract):
     def make(self) -> Pbt:
         return a_pbt(0.5)
 
@@ -54,18 +69,42 @@ def test_the_worst_of_those_there_so_far_are_replaced(
     assert a_pbt(quantile).judge(there(*others), Entry(99, 5, value, 100)).verdict is want
 
 
+def test_a_lone_first_comer_is_compared_once_more_at_the_step_before() -> None:
+    """Else whoever always comes first, as the lowest number of those that are read together, would never be judged."""
+    table = there(0.9, 0.2, 0.3, 0.4)
+    said = a_pbt().judge(table, Entry(0, 10, 0.7, 9))
+    assert said.verdict is STOP
+    assert said.reason == (
+        "stopped at epoch 10: at epoch 5 its val_loss 0.9 is worse than 0.4, the limit of the best 3 of 4 there "
+        "(trial 1's clone takes its place)"
+    )
+    said = a_pbt().judge(table, Entry(1, 10, 0.7, 9))
+    assert (said.verdict, said.reason) == (
+        GO,
+        "goes on at epoch 10: at epoch 5 its val_loss 0.2 has rank 1 of 4 there, the best 3 go on",
+    )
+
+
+def test_with_half_of_them_there_the_step_itself_counts() -> None:
+    table = there(0.9, 0.2, 0.3, 0.4)
+    table.add(Entry(1, 10, 0.6, 5), 0, GO)
+    assert a_pbt().judge(table, Entry(0, 10, 0.5, 9)).verdict is GO
+    assert a_pbt().judge(table, Entry(0, 10, 0.7, 9)).verdict is STOP
+
+
 @given(course=courses(), seed=st.integers(0, 2**40))
 @laws
-def test_a_clones_parent_is_among_the_best_of_that_step_and_those_before(course: Course, seed: int) -> None:
+def test_a_clones_parent_is_among_the_best_that_the_loser_was_compared_with(course: Course, seed: int) -> None:
     scheduler = a_pbt(seed=seed)
     played = play(scheduler, course)
     for entry in played.entries:
-        if played.judgements[entry.number, entry.rung].verdict is STOP:
+        judgement = played.judgements[entry.number, entry.rung]
+        if judgement.verdict is STOP:
             parent = scheduler.parent(played.table, entry)
-            before = [e for e in played.table.at(0, entry.rung) if e.order < entry.order]
-            best = [e.number for e in before][: -(-(len(before) + 1) // 4)]
-            assert parent in best
-            assert f"trial {parent}'s clone" in played.judgements[entry.number, entry.rung].reason
+            step = entry.rung - 5 if f"at epoch {entry.rung - 5} its" in judgement.reason else entry.rung
+            before = [e for e in played.table.at(0, step) if e.order < entry.order and e.number != entry.number]
+            assert parent in [e.number for e in before][: -(-(len(before) + 1) // 4)]
+            assert f"(trial {parent}'s clone" in judgement.reason
 
 
 @given(course=courses(), data=st.data())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -17,17 +18,21 @@ from rung.simulate.engine import SimulatedBody
 from rung.view.live import LiveView
 from rung.view.plain import PlainView
 from rung.view.shown import Look, Pace
-from tests.executor.contract import ReplayedCurves, a_study, scheduled
+from tests.executor.contract import CHECKPOINTS, ReplayedCurves, a_population, a_study, scheduled
 
 
 @cache
-def looks(study_name: str = "replayed", *, trials: int = 9, parallelism: int = 3, leaders: int = 1) -> list[Look]:
+def looks(
+    study_name: str = "replayed", *, trials: int = 9, parallelism: int = 3, leaders: int = 1, members: int = 0
+) -> list[Look]:
     """What a watcher is shown of a simulated run, round by round. The last look's trials are all finished."""
 
     async def run() -> list[Look]:
         limits = {"trials": trials, "parallelism": parallelism}
         repeats = {} if leaders == 1 else {"repeats": {"count": leaders, "of": "Leaders"}}
-        plan = Plan.of(a_study(study_name, scheduler=scheduled("ASHA"), limits=limits, **repeats))
+        scheduler = a_population(members) if members else scheduled("ASHA")
+        trial = CHECKPOINTS if members else {}
+        plan = Plan.of(a_study(study_name, scheduler=scheduler, limits=limits, trial=trial, **repeats))
         body, known, found = SimulatedBody(plan, ReplayedCurves(noise=leaders > 1)), Trials(plan), []
         sights: object = {}
         while sights is not None:
@@ -131,3 +136,14 @@ def test_the_estimate_needs_three_trials_and_follows_their_pace() -> None:
     ended = [look.trials.counted - len(look.trials.unfinished) for look in shown]
     assert all((estimate is None) == (done < 3) for estimate, done in zip(estimates, ended, strict=True))
     assert estimates[-1] == 0
+
+
+def test_a_clone_says_where_it_comes_from() -> None:
+    lines = plain(looks(trials=4, parallelism=4, members=4))
+    begun = [line for line in lines if "started (from trial " in line]
+    assert begun
+    assert all(
+        re.search(r"trial \d+ started \(from trial \d+ at epoch \d+, for trial \d+\): x=", line) for line in begun
+    )
+    assert any("'s clone takes its place)" in line for line in lines)
+    assert any(line.startswith("trials  4 of 4 ended") for line in lines)

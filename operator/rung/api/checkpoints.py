@@ -10,8 +10,9 @@ has a folder of its own, digits-7/rung-9: a run that begins from nothing must no
 
 from __future__ import annotations
 
-from rung.api.names import trial_name
+from rung.api.names import number_of, trial_name
 from rung.api.study import Mode, Study
+from rung.api.trial import TrialSpec
 
 MOUNT = "/runs"
 UID_DIGITS = 8  # enough to tell a study from a later namesake, short enough to read
@@ -39,6 +40,14 @@ def folder(study: Study, number: int, target: int | None = None, volume: str = M
 def at_step(directory: str, step: float) -> str:
     """A checkpoint in a trial's folder."""
     return f"{directory}/step-{int(step) if step == int(step) else step}"
+
+
+def inherited(study: Study, trial: TrialSpec, volume: str = MOUNT) -> str | None:
+    """The checkpoint of another trial that a clone begins with. Nothing is copied, and nothing of the parent's is overwritten."""
+    if trial.parent is None or trial.parent_step is None:
+        return None
+    directory = folder(study, number_of(trial.parent), volume=volume)
+    return None if directory is None else at_step(directory, trial.parent_step)
 
 
 def location(study: Study, number: int, step: float, target: int | None = None, volume: str | None = None) -> str:

@@ -42,10 +42,14 @@ TRIAL_COLUMNS = (
     ("Objective", "string", ".status.objective", "The first objective."),
     ("Rung", "string", ".status.rung", "The last rung with a value."),
     ("GPU-Time", "string", ".status.gpuTime", "GPU time of all attempts."),
+    ("Parent", "string", ".spec.parent", "Whose checkpoint it goes on from."),
     ("Age", "date", ".metadata.creationTimestamp", "Since its creation."),
     # last, since it is wide: it may wrap without moving another column
     ("Parameters", "string", ".status.parameters", "The values of its parameters."),
 )
+WIDE = frozenset({"Parent"})
+"""Columns for `-o wide`: empty in most studies."""
+
 TRIAL_SELECTABLE = (".spec.study", ".status.finished", ".status.state")
 """Reconciles list the unfinished trials alone, by `status.finished!=true`; a label would need a second write."""
 
@@ -146,6 +150,7 @@ def _crd(
         "subresources": subresources,
         "additionalPrinterColumns": [
             {"name": name, "type": type_, "jsonPath": path, "description": description}
+            | ({"priority": 1} if name in WIDE else {})
             for name, type_, path, description in columns
         ],
     }

@@ -147,6 +147,16 @@ class RungRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Descent:
+    """How a clone came about: a population's member was stopped, and this trial took its place."""
+
+    replaces: int  # number of that member
+    rung: int  # where it was stopped: the clone is compared at later ones
+    parent: int  # whose checkpoint the clone goes on from
+    step: float | None  # of that checkpoint; None: there was none, so it begins from nothing
+
+
+@dataclass(frozen=True, slots=True)
 class TrialFacts:
     """Everything a decision may know of one trial."""
 
@@ -157,6 +167,7 @@ class TrialFacts:
     enqueued: EnqueuedKey | None = None  # which of the points to try first it is
     repeat_of: int | None = None  # number of the assignment's first run; None: this is it
     repeat: int = 0  # which run of its assignment it is
+    descent: Descent | None = None  # of a clone
     stop_requested: bool = False
     state: TrialState = TrialState.PENDING
     attempt: int = 0  # the newest attempt that the record knows; 0: none yet
@@ -168,6 +179,7 @@ class TrialFacts:
     values: Mapping[str, float] = field(default_factory=dict)  # final: objectives, constraints, recorded metrics
     outputs: Mapping[str, str] = field(default_factory=dict)
     checkpoint_step: float | None = None
+    checkpoints: tuple[float, ...] = ()  # in a population: steps of complete ones, for each rung the newest up to it
     gpus: int = 0
     seconds: float = 0.0  # running time of ended attempts
     lost_seconds: float = 0.0  # the part of it that bought nothing

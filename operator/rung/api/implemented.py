@@ -27,6 +27,7 @@ SCHEDULERS = frozenset(
         SchedulerType.HYPER_TUNE,
         SchedulerType.PASHA,
         SchedulerType.CURVE_EXTRAPOLATION,
+        SchedulerType.PBT,
     }
 )
 MODES = (Mode.STOP, Mode.RESTART)
@@ -65,8 +66,6 @@ def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:
         yield "spec.scheduler.type", _later(f"use one of {', '.join(kinds)}", scheduler.type)
     if scheduler.mode is not None and scheduler.mode not in MODES:
         yield "spec.scheduler.mode", _later(f"use {' or '.join(MODES)}", scheduler.mode)
-    if scheduler.pbt is not None:
-        yield "spec.scheduler.pbt", _later("leave it out")
 
 
 def _reading(spec: StudySpec) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ class Limits(ApiModel):
     trials: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = Field(
         default=None,
         description="Trials in all; repeats count, retries, clones and points with known values do not. If absent: 64, but no "
-        "limit where gpuHours or durationSeconds is given, and with sampler Grid the size of the grid.",
+        "limit where gpuHours or durationSeconds is given; with sampler Grid the size of the grid, with PBT the population.",
     )
     # 4: enough for synchronous rungs not to crawl, few enough for a first try on a shared cluster.
     parallelism: Annotated[Whole, Field(ge=1, le=10_000)] = Field(
@@ -99,13 +99,15 @@ def resolved_trials(spec: StudySpec, grid_size: int | None) -> int | None:
     limits = spec.limits
     if limits.trials is not None:
         return limits.trials
+    if spec.sampler.type is SamplerType.LIST:
+        return None
+    if spec.scheduler.pbt is not None:
+        return spec.scheduler.pbt.population
     each = spec.repeats.count if spec.repeats is not None and spec.repeats.of is RepeatsOf.ALL else 1
     if limits.gpu_hours is not None or limits.duration_seconds is not None:
         return None
     if spec.sampler.type is SamplerType.GRID:
         return None if grid_size is None else grid_size * each
-    if spec.sampler.type is SamplerType.LIST:
-        return None
     return DEFAULT_TRIALS
 
 

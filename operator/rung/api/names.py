@@ -24,6 +24,11 @@ def trial_name(study: str, number: int) -> str:
     return f"{study}-{number}"
 
 
+def number_of(trial: str) -> int:
+    """The number in the name of a Trial."""
+    return int(trial.rpartition("-")[2])
+
+
 def job_name(study: str, number: int, attempt: int) -> str:
     """The name of an attempt's Job. Attempts count from 1."""
     return f"{study}-{number}-{attempt}"

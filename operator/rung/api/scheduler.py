@@ -108,7 +108,8 @@ class PbtOptions(ApiModel):
     """Options of schedulers PBT and PB2: a population that copies its best members and changes the copies."""
 
     population: Annotated[Whole, Field(ge=2, le=10_000)] = Field(
-        description="Members. Those that don't fit into limits.parallelism take turns."
+        description="Members at the same time; limits.trials is as many if absent. Those that don't fit into "
+        "limits.parallelism begin when others have ended, and are compared with what those had at the same steps."
     )
     interval_steps: Steps | None = Field(
         default=None, description="Steps between two comparisons; a tenth of resource.max if absent."
@@ -159,7 +160,7 @@ class SchedulerSpec(ApiModel):
         description="None: every trial runs to its end. SuccessiveHalving, Hyperband: cohorts that wait for each other. ASHA: "
         "the same without waiting. MedianStop: stops what is worse than the median. HyperTune: ASHA over all brackets, in "
         "Hyperband's proportions. PASHA: ASHA whose end moves on while ranks still change. CurveExtrapolation: stops what a "
-        "fitted curve gives up on. PBT, PB2: a population that copies its best.",
+        "fitted curve gives up on. PBT, PB2: a population whose worst give way to changed copies of its best.",
     )
     resource: Resource | None = Field(
         default=None,

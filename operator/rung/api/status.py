@@ -36,6 +36,13 @@ class TrialCounts(ApiModel):
     known: Tally = Field(default=0, description="Points with known values, never run.")
 
 
+class Ancestor(ApiModel):
+    """One stretch of a training that went on from trial to trial."""
+
+    trial: Name = Field(description="Name of the Trial; its parameters are there.")
+    since: float = Field(default=0, description="The step from which it trained.")
+
+
 class Best(ApiModel):
     """The best trial so far, constraints considered."""
 
@@ -53,6 +60,10 @@ class Best(ApiModel):
     )
     parameters: Assignment = Field(default={}, description="Its parameters.")
     complete: bool = Field(default=False, description="Whether it was trained to the end, or stopped at a rung.")
+    lineage: Annotated[tuple[Ancestor, ...], Keywords(max_items=33)] = Field(
+        default=(),
+        description="In a population: the trials whose checkpoints it rests on, the eldest first; it is the last.",
+    )
     checkpoint_step: float | None = Field(default=None, description="Step of its newest complete checkpoint.")
     checkpoint: Annotated[str, Keywords(max_length=1024)] = Field(
         default="", description="Where that checkpoint lies: below the URI, or pvc://CLAIM/… in a volume."

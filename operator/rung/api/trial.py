@@ -24,7 +24,10 @@ Figures = Annotated[dict[str, float], Keywords(max_properties=64)]
 NON_NEGATIVE = Keywords(minimum=0)
 
 FROZEN_SPEC = ("study", "number", "seed", "bracket", "repeat")
-FROZEN_SPEC_OPTIONAL = ("parameters", "parent", "enqueued", "enqueuedFrom", "repeatOf", "values")
+FROZEN_SPEC_OPTIONAL = (
+    *("parameters", "parent", "parentStep", "replaces", "replacedAt"),
+    *("enqueued", "enqueuedFrom", "repeatOf", "values"),
+)
 """All of a Trial's spec but `stop`."""
 
 
@@ -38,6 +41,15 @@ class TrialSpec(ApiModel):
     )
     seed: Tally = Field(default=0, description="For the program's own randomness; the same in every attempt.")
     parent: Name | None = Field(default=None, description="The trial whose checkpoint this one goes on from.")
+    parent_step: Annotated[float, NON_NEGATIVE] | None = Field(
+        default=None, description="Step of that checkpoint; absent where the parent had none: it begins from nothing."
+    )
+    replaces: Tally | None = Field(
+        default=None, description="Number of the trial whose place in the population it takes."
+    )
+    replaced_at: Tally | None = Field(
+        default=None, description="The rung at which that one was stopped. This one is compared at later ones."
+    )
     bracket: Tally = Field(default=0, description="The scheduler's bracket that the trial belongs to.")
     enqueued: Tally | None = Field(
         default=None, description="Index among spec.warmStart.points of the Study, if it comes from there."
@@ -121,6 +133,10 @@ class TrialStatus(ApiModel):
         default=0, description="The part of it that bought nothing: crashed, or not covered by a checkpoint."
     )
     checkpoint_step: float | None = Field(default=None, description="Step of the newest complete checkpoint.")
+    checkpoints: Annotated[tuple[float, ...], Keywords(max_items=32)] = Field(
+        default=(),
+        description="In a population: steps of complete checkpoints, for each rung the newest up to it.",
+    )
     outputs: Annotated[dict[str, Annotated[str, Keywords(max_length=256)]], Keywords(max_properties=8)] = Field(
         default={}, description="Facts that are no numbers, such as a model's URI; 8 of 256 characters at most."
     )

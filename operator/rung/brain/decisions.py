@@ -10,7 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from rung.api.facts import Assignment, Attempt, AttemptPhase, EnqueuedKey, RungRecord, TrialFacts, TrialState, Verdict
+from rung.api.facts import (
+    Assignment,
+    Attempt,
+    AttemptPhase,
+    Descent,
+    EnqueuedKey,
+    RungRecord,
+    TrialFacts,
+    TrialState,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,8 @@ class Create:
     values: Mapping[str, float] | None = None  # known: it will never run
     repeat_of: int | None = None
     repeat: int = 0
+    descent: Descent | None = None  # of a clone
+    message: str = ""  # how a clone came about
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +201,20 @@ def created(decision: Create) -> TrialFacts:
         enqueued=decision.enqueued,
         repeat_of=decision.repeat_of,
         repeat=decision.repeat,
+        descent=decision.descent,
+        reason=clone_reason(decision.descent),
+        message=decision.message,
     )
     if decision.values is None:
         return facts
     return replace(facts, state=TrialState.KNOWN, values=decision.values, reason="Known", message="values were given")
+
+
+def clone_reason(descent: Descent | None) -> str:
+    """In one word, how a clone began; "" for other trials."""
+    if descent is None:
+        return ""
+    return "Cloned" if descent.step is not None else "NoCheckpoint"
 
 
 def afresh(facts: TrialFacts) -> TrialFacts:

@@ -14,7 +14,7 @@ from rung.api.implemented import check_decidable
 from rung.api.limits import Aggregate, RepeatsOf, resolved_trials
 from rung.api.study import Mode, SchedulerType, StartedFrom, Study, StudySpec
 from rung.brain.measure import Measure, compile_measure
-from rung.schedule import make_scheduler
+from rung.schedule import Pbt, make_scheduler
 from rung.schedule.protocol import Scheduler
 from rung.search import EnqueuedPoint, make_sampler
 from rung.search.protocol import Sampler, Told
@@ -73,6 +73,9 @@ class Plan:
             trial_limit=resolved_trials(spec, None),  # a grid ends by itself
             gpu_seconds_limit=_gpu_seconds_limit(spec),
         )
+        if plan.population is not None and spec.repeats is not None:
+            message = "PBT knows no repeats: a clone goes on from another trial's checkpoint; leave repeats out"
+            raise InvalidStudy("spec.repeats", message)
         if plan.trial_limit is not None and plan.trial_limit < plan.cost:
             message = f"{plan.trial_limit} trials are fewer than spec.repeats.count ({plan.cost}): repeats count too"
             raise InvalidStudy("spec.limits.trials", message)
@@ -114,13 +117,23 @@ class Plan:
         return self.scheduler.target
 
     @property
+    def population(self) -> Pbt | None:
+        """The scheduler, where it replaces members of a population by clones."""
+        return self.scheduler if isinstance(self.scheduler, Pbt) else None
+
+    @property
     def rung_by_rung(self) -> bool:
         """Every rung is an attempt of its own: it trains to that rung, and is judged once it has completed."""
         return self.spec.scheduler.mode is Mode.RESTART
 
     def rungs(self, facts: TrialFacts) -> tuple[int, ...]:
-        """Where the trial is compared. A repeat is compared with nobody: it measures a whole run."""
-        return () if facts.repeat_of is not None else self.scheduler.rungs(facts.bracket)
+        """Where the trial is compared. A repeat is compared with nobody: it measures a whole run. A clone goes on from the rung
+        at which the other one was stopped.
+        """
+        if facts.repeat_of is not None:
+            return ()
+        rungs = self.scheduler.rungs(facts.bracket)
+        return rungs if facts.descent is None else tuple(rung for rung in rungs if rung > facts.descent.rung)
 
     def next_rung(self, facts: TrialFacts) -> int | None:
         """The first rung that the trial has no record of; None: it has come to the end of its ladder."""

@@ -123,31 +123,31 @@ class Assignments:
     plan: Plan
     runs: dict[int, dict[int, int]] = field(default_factory=dict)  # first run's number -> repeat -> trial's number
     _lacking: set[int] = field(default_factory=set)  # assignments with fewer runs than they are to have
-    _repeats: list[int] = field(default_factory=list)  # numbers of trials that are no first runs, ascending
+    _others: list[int] = field(default_factory=list)  # numbers of trials that no sampler has proposed, ascending
 
     def add(self, facts: TrialFacts) -> None:
         """A trial exists."""
         root = root_of(facts)
         runs = self.runs.setdefault(root, {})
         runs[facts.repeat] = facts.number
-        if facts.repeat_of is not None:
-            insort(self._repeats, facts.number)
+        if is_other(facts):
+            insort(self._others, facts.number)
         (self._lacking.add if len(runs) < self.plan.runs_each else self._lacking.discard)(root)
 
     def drop(self, facts: TrialFacts) -> None:
         """A trial does not exist any more."""
         root = root_of(facts)
         self.runs[root].pop(facts.repeat, None)
-        if facts.repeat_of is not None:
-            self._repeats.remove(facts.number)
+        if is_other(facts):
+            self._others.remove(facts.number)
         self._lacking.add(root)
         if not self.runs[root]:
             del self.runs[root]
             self._lacking.discard(root)
 
     def index(self, number: int) -> int:
-        """Which assignment a first run of this number is: samplers count assignments, trials count runs."""
-        return number - bisect_left(self._repeats, number)
+        """Which of the assignments that a sampler proposes has this number: trials count repeats and clones, too."""
+        return number - bisect_left(self._others, number)
 
     def lacking(self, root: int) -> list[int]:
         """Repeats that the assignment is to have and has not. One whose first run was deleted gets no more."""
@@ -157,6 +157,11 @@ class Assignments:
     def all_lacking(self) -> Iterator[int]:
         """Assignments that are to have more runs, by number."""
         return iter(sorted(self._lacking))
+
+
+def is_other(facts: TrialFacts) -> bool:
+    """A repeat, or a clone: its parameters are another trial's, changed or not."""
+    return facts.repeat_of is not None or facts.descent is not None
 
 
 def root_of(facts: TrialFacts) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Hashable, Iterator
 from rung.api.facts import Assignment, AttemptEnd, TrialFacts, TrialState
 from rung.brain.decisions import Create, Decision, Start
 from rung.brain.plan import Plan
+from rung.brain.population import clones, places
 from rung.brain.trials import Trials
 from rung.brain.verdict import StudyRecord
 from rung.search.protocol import Request, Told
@@ -54,14 +55,20 @@ def pausing(trials: Trials, now: float) -> list[float]:
 
 
 def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> Iterator[Create]:
-    """New trials: at most `free` that run, and any known points that come first. Repeats go before new assignments."""
+    """New trials: at most `free` that run, and any known points that come first. Clones and repeats go before new
+    assignments.
+    """
     numbers = trials.free_numbers(record.created)
+    others = 0  # repeats and clones that are created here
+    for clone in clones(plan, trials, numbers, free):
+        yield clone
+        others, free = others + 1, free - 1
     taken, enqueued = Extended(trials.taken), Extended(trials.enqueued)
     room = math.inf if plan.trial_limit is None else plan.trial_limit - trials.counted
+    room = min(room, places(plan, trials))
     history = [*plan.told, *trials.told()] if free > 0 and plan.sampler.learns else []
     due = list(trials.repeats_due())
     new: dict[int, Assignment] = {}  # first runs that are created here
-    repeats = 0  # created here
     while free > 0 and room > 0:
         number = next(numbers)
         # a hole below a first run was not meant for its repeats
@@ -70,11 +77,11 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
             root, repeat = due.pop(place)
             parameters = new[root] if root in new else trials.runs_of(root)[0].parameters
             yield _repeat(plan, number, parameters, root, repeat)
-            repeats, free, room = repeats + 1, free - 1, room - 1
+            others, free, room = others + 1, free - 1, room - 1
             continue
         if room < plan.cost:
             return
-        index = trials.assignments.index(number) - repeats
+        index = trials.assignments.index(number) - others
         request = Request(plan.space, index, plan.spec.seed, history, taken, enqueued)
         proposal = plan.sampler.propose(request)
         if proposal is None:

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import replace
 
-from rung.api.facts import EnqueuedKey, TrialFacts, TrialState
+from rung.api.facts import EnqueuedKey, TrialFacts, TrialState, Verdict
 from rung.brain.board import Board, Incumbent
 from rung.brain.decisions import running_seconds
 from rung.brain.plan import Plan
-from rung.brain.repeats import Assignments, repeated, result_of, root_of
+from rung.brain.repeats import Assignments, is_other, repeated, result_of, root_of
 from rung.ledger import Ledger, Spent
 from rung.schedule.protocol import Entry, RungTable
 from rung.search.protocol import Told
@@ -41,6 +41,8 @@ class Trials:
         self._live: set[int] = set()
         self._taken: Counter[Hashable] = Counter()
         self._enqueued: set[EnqueuedKey] = set()
+        self._clones: dict[int, int] = {}  # of a population: stopped member -> the trial in its place
+        self._vacant: set[int] = set()  # members that were stopped, and nobody is in their place yet
         self._ledger = Ledger()  # of the finished ones
         self._told_once: dict[int, Told] = {}  # of the finished ones, as they are asked for
         for facts in trials:
@@ -66,7 +68,7 @@ class Trials:
             self._gapless += 1
         before = self._all.get(number)
         if before is None:
-            self._taken[self.plan.space.key(facts.parameters)] += 1
+            self._take_place(facts)
             if facts.enqueued is not None:
                 self._enqueued.add(facts.enqueued)
             self.assignments.add(facts)
@@ -77,6 +79,8 @@ class Trials:
         if facts.live is not None and facts.live.live:
             self._live.add(number)
         self.observed = self.observed or bool(facts.metrics)
+        if facts.state is TrialState.STOPPED and self._leaves_place(facts):
+            self._vacant.add(number)
         if not facts.finished:
             self._unfinished.add(number)
             self._all[number] = facts
@@ -97,6 +101,11 @@ class Trials:
         self.table.drop(number)
         self.assignments.drop(facts)
         self._weigh(root_of(facts))
+        if facts.descent is not None:
+            self._clones.pop(facts.descent.replaces, None)
+            if facts.descent.replaces in self._all:
+                self._vacant.add(facts.descent.replaces)
+            return
         key = self.plan.space.key(facts.parameters)
         self._taken[key] -= 1
         if not self._taken[key]:
@@ -145,8 +154,31 @@ class Trials:
 
     @property
     def counted(self) -> int:
-        """Trials that count towards limits.trials: all but those whose values were given."""
-        return len(self._all) - self.counts[TrialState.KNOWN]
+        """Trials that count towards limits.trials: all but clones and those whose values were given."""
+        return len(self._all) - self.counts[TrialState.KNOWN] - len(self._clones)
+
+    @property
+    def done(self) -> int:
+        """How many of those have come to their end; of a population: in how many places no further clone is to come."""
+        return self.counted - len(self._unfinished) - len(self._vacant)
+
+    @property
+    def vacant(self) -> list[int]:
+        """Members of a population that were stopped and in whose place there is no clone yet, in the order of their verdicts."""
+        return sorted(self._vacant, key=lambda number: self._all[number].rungs[-1].order)
+
+    def _take_place(self, facts: TrialFacts) -> None:
+        """A new trial's assignment is taken; a clone's is not, since it was not evaluated from the beginning."""
+        if facts.descent is None:
+            self._taken[self.plan.space.key(facts.parameters)] += 1
+        else:
+            self._clones[facts.descent.replaces] = facts.number
+            self._vacant.discard(facts.descent.replaces)
+
+    def _leaves_place(self, facts: TrialFacts) -> bool:
+        """A verdict has stopped it, and a clone is to come."""
+        is_replaced = self.plan.population is not None and any(r.verdict is Verdict.STOP for r in facts.rungs)
+        return is_replaced and facts.number not in self._clones
 
     def ledger(self, now: float) -> Ledger:
         """GPU time of the study until `now`, the running attempts included."""
@@ -194,15 +226,18 @@ class Trials:
                 yield root
 
     def told(self) -> list[Told]:
-        """What a sampler may see, by number: of assignments that are repeated one word each."""
+        """What a sampler may see, by number: of assignments that are repeated one word each; of clones nothing, since what they
+        reach is their ancestors' too.
+        """
         if self.plan.runs_each > 1:
             return [self._told_of(self.runs_of(root)) for root in sorted(self.assignments.runs)]
-        return [self._told_once.get(n) or self._told(self._all[n]) for n in sorted(self._all)]
+        own = (n for n in sorted(self._all) if not is_other(self._all[n]))
+        return [self._told_once.get(n) or self._told(self._all[n]) for n in own]
 
     def _told(self, facts: TrialFacts) -> Told:
         measure = self.plan.measure
         told = Told(
-            number=facts.number,
+            number=self.assignments.index(facts.number),
             parameters=facts.parameters,
             state=facts.state,
             objectives=measure.objectives(facts.values) if facts.finished and facts.values else None,
@@ -270,7 +305,8 @@ class Trials:
         return facts if self.plan.sampler.learns else replace(facts, curve=facts.curve[-1:])
 
     def _spent(self, facts: TrialFacts, now: float) -> Spent:
-        saved_by_scheduler = facts.state is TrialState.STOPPED and any(r.verdict.value == "Stop" for r in facts.rungs)
+        stopped = facts.state is TrialState.STOPPED and any(r.verdict is Verdict.STOP for r in facts.rungs)
+        saved_by_scheduler = stopped and self.plan.population is None  # a clone spends what its predecessor did not
         step, target = facts.step or 0.0, self.plan.target
         if self.plan.rung_by_rung:  # each rung begins at nothing: the steps of all of them are trained
             step = float(sum(record.step for record in facts.rungs))

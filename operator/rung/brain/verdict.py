@@ -70,7 +70,11 @@ def _endings(plan: Plan, record: StudyRecord, trials: Trials, now: float) -> Ite
         allowed = f"spec.limits.failedTrials allows {limits.failed_trials}"
         why = f"{_many(failures)} failed, {allowed}: {_last_failure(trials)}"
         yield failed("TooManyFailures", why)
-    if plan.trial_limit is not None and not trials.unfinished and _spent(plan, trials, plan.trial_limit):
+    if (
+        plan.trial_limit is not None
+        and not (trials.unfinished or trials.vacant)
+        and _spent(plan, trials, plan.trial_limit)
+    ):
         reason, why = (
             "TrialsCompleted",
             "the only trial has ended" if plan.trial_limit == 1 else f"all {plan.trial_limit} trials have ended",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rung.api.facts import Descent
 from rung.api.names import API_VERSION, trial_name
 from rung.api.study import Study, StudyStatus
 from rung.brain import Plan
-from rung.brain.decisions import Conclude, Judge, Retry
+from rung.brain.decisions import Conclude, Create, Judge, Retry, clone_reason
 from rung.controller.memory import Memory
 from rung.executor.reconcile import Outcome
 from rung.kube.events import EventRecorder
@@ -33,7 +34,7 @@ class Announcer:
         outcome: Outcome,
         previous: StudyStatus | None,
     ) -> None:
-        """One event per trial that was stopped, failed or retried, and one when the study's state changes."""
+        """One event per trial that was stopped, cloned, failed or retried, and one when the study's state changes."""
         for decision in outcome.decided:
             match decision:
                 case Conclude(number=number, state=state, reason=reason, message=message):
@@ -42,6 +43,9 @@ class Announcer:
                         self._trial(plan, memory, number, kind, reason, message)
                 case Judge(number=number, stop=True, message=message):
                     self._trial(plan, memory, number, "Normal", "StoppedAtRung", message)
+                case Create(number=number, descent=Descent() as descent, message=message):
+                    kind = "Warning" if descent.step is None else "Normal"
+                    self._trial(plan, memory, number, kind, clone_reason(descent), message)
                 case Retry(number=number, reason=reason, message=message) if reason != "Suspended":
                     self._trial(plan, memory, number, "Warning", reason, f"{message}; another attempt follows")
                 case _:

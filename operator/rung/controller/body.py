@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rung.api.checkpoints import at_step, folder
+from rung.api.checkpoints import at_step, folder, inherited
 from rung.api.errors import Conflict
 from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, TrialFacts
 from rung.api.names import API_VERSION, STUDY_LABEL, TRIAL_LABEL, job_name, trial_name
@@ -104,8 +104,10 @@ class KubeBody:
         return ready
 
     def _resume_from(self, facts: TrialFacts) -> str | None:
-        """The newest complete checkpoint. Mode Restart begins from nothing at every rung."""
+        """The newest complete checkpoint, of a clone without one its parent's. Mode Restart begins from nothing at every rung."""
         step = facts.checkpoint_step
+        if step is None and facts.descent is not None:
+            return inherited(self.plan.study, spec_of(facts, self.plan))
         directory = folder(self.plan.study, facts.number, self.plan.attempt_target(facts))
         if directory is None or step is None or self.plan.rung_by_rung:
             return None

@@ -151,6 +151,7 @@ class Observing:
             metrics=seen.summaries or {},
             outputs=seen.outputs or {},
             checkpoint_step=seen.checkpoint_step,
+            checkpoints=seen.checkpoints,
             last_observed_at=None if at is None else self._clock() - (self._monotonic() - at),
             missing=explain_missing(seen, _objective_inputs(plan)) if attempt.phase is AttemptPhase.ENDED else "",
         )

@@ -22,7 +22,8 @@ class Sight:
     observations: tuple[Observation, ...] = ()  # of this attempt, by arrival
     metrics: Mapping[str, MetricSummary] = field(default_factory=dict)  # exact, where observations were thinned
     outputs: Mapping[str, str] = field(default_factory=dict)
-    checkpoint_step: float | None = None
+    checkpoint_step: float | None = None  # of the newest complete checkpoint
+    checkpoints: tuple[float, ...] = ()  # of those that were complete before it, as far as they are known
     last_observed_at: float | None = None
     missing: str = ""  # what was looked for and what was seen, while an objective's metric is not there
 

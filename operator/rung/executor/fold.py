@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -52,6 +53,7 @@ def folded(plan: Plan, facts: TrialFacts, sight: Sight, now: float) -> TrialFact
         last_observed_at=_latest(facts.last_observed_at, sight.last_observed_at),
         outputs={**facts.outputs, **sight.outputs},
         checkpoint_step=_latest(facts.checkpoint_step, sight.checkpoint_step),
+        checkpoints=_checkpoints(plan, facts, sight),
         curve=merged(facts.curve, news) if news else facts.curve,
         metrics=summaries(facts.metrics, news, sight.metrics) if news else facts.metrics,
     )
@@ -67,6 +69,15 @@ def _standing_at(plan: Plan, facts: TrialFacts, sight: Sight) -> TrialFacts:
         return facts
     point = Observation(rung, {name: summary.last for name, summary in said.items()})
     return replace(facts, metrics=said, curve=merged(facts.curve, (point,)))
+
+
+def _checkpoints(plan: Plan, facts: TrialFacts, sight: Sight) -> tuple[float, ...]:
+    """Those that a clone of this trial might begin with: the newest up to each rung of the population."""
+    if plan.population is None or sight.checkpoint_step is None:
+        return facts.checkpoints
+    seen = sorted({*facts.checkpoints, *sight.checkpoints, sight.checkpoint_step})
+    places = {bisect_right(seen, rung) for rung in plan.population.rungs(facts.bracket)} - {0}
+    return tuple(seen[place - 1] for place in sorted(places))
 
 
 def _longer(known: MetricSummary | None, new: MetricSummary) -> MetricSummary:

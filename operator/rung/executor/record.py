@@ -17,6 +17,7 @@ from rung.api.facts import (
     Assignment,
     Attempt,
     AttemptPhase,
+    Descent,
     MetricSummary,
     Observation,
     RungRecord,
@@ -24,7 +25,7 @@ from rung.api.facts import (
     TrialState,
     Verdict,
 )
-from rung.api.names import trial_name
+from rung.api.names import number_of, trial_name
 from rung.api.trial import Trial, TrialSpec, TrialStatus
 from rung.brain.decisions import running_seconds
 from rung.brain.plan import HOURS, Plan
@@ -77,6 +78,7 @@ def recorded(trial: Trial, parameters: Assignment) -> TrialFacts:
         enqueued=spec.enqueued_from or spec.enqueued,
         repeat_of=spec.repeat_of,
         repeat=spec.repeat,
+        descent=_descent(spec),
         stop_requested=spec.stop,
         state=state,
         attempt=status.attempt,
@@ -90,6 +92,7 @@ def recorded(trial: Trial, parameters: Assignment) -> TrialFacts:
         values=values,
         outputs=dict(status.outputs or {}),
         checkpoint_step=status.checkpoint_step,
+        checkpoints=tuple(status.checkpoints),
         gpus=status.gpus,
         seconds=status.seconds,
         lost_seconds=status.lost_seconds,
@@ -101,6 +104,12 @@ def recorded(trial: Trial, parameters: Assignment) -> TrialFacts:
         node=status.node or "",
         image_id=status.image_id or "",
     )
+
+
+def _descent(spec: TrialSpec) -> Descent | None:
+    if spec.parent is None or spec.replaces is None or spec.replaced_at is None:
+        return None
+    return Descent(spec.replaces, spec.replaced_at, number_of(spec.parent), spec.parent_step)
 
 
 def spec_of(facts: TrialFacts, plan: Plan) -> TrialSpec:
@@ -116,6 +125,11 @@ def spec_of(facts: TrialFacts, plan: Plan) -> TrialSpec:
         document["enqueuedFrom" if isinstance(facts.enqueued, str) else "enqueued"] = facts.enqueued
     if facts.repeat_of is not None:
         document |= {"repeatOf": facts.repeat_of, "repeat": facts.repeat}
+    if (descent := facts.descent) is not None:
+        document |= {"replaces": descent.replaces, "replacedAt": descent.rung}
+        document["parent"] = trial_name(plan.study.metadata.name, descent.parent)
+        if descent.step is not None:
+            document["parentStep"] = _number(descent.step)
     if facts.state is TrialState.KNOWN:
         document["values"] = {name: repr(value) for name, value in facts.values.items()}
     return TrialSpec.model_validate(document)
@@ -152,6 +166,7 @@ def status_of(facts: TrialFacts, plan: Plan, previous: TrialStatus | None, now: 
         "seconds": round(facts.seconds, 3),
         "lostSeconds": round(facts.lost_seconds, 3),
         "checkpointStep": facts.checkpoint_step,
+        "checkpoints": [_number(step) for step in facts.checkpoints],
         "outputs": {name: text[:OUTPUT_LENGTH] for name, text in list(facts.outputs.items())[:OUTPUTS]},
         "node": facts.node,
         "imageId": facts.image_id[:IMAGE_ID_LENGTH],

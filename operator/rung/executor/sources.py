@@ -5,7 +5,7 @@ taken once   when the other study has ended and this one starts: its UID and how
              again by that mark finds the same facts, whatever else the other study has done since. One that was
              deleted contributes nothing more
 Model        its trials are facts for the sampler, in this study's space and by this study's measure. One with a
-             value that has no place here is left out: at the nearest place it was not measured
+             value that has no place here is left out: at the nearest place it was not measured. So are clones
 Enqueue      its best trials, by its own objectives and constraints, are run again. Numbers outside the ranges move to
              the nearest bound; what cannot be completed here is passed over, and so is what was taken already
 """
@@ -86,6 +86,8 @@ def _source(plan: Plan, entry: WarmStartStudy, past: Past, path: str) -> Source:
         raise InvalidStudy(f"{path}.name", f"study {entry.name}: {error}") from error
     _same_directions(plan, past.study, f"{path}.name")
     runs = _runs(past)
+    if entry.use is Use.MODEL:  # what a clone reached is its ancestors' too
+        runs = [each for each in runs if each[0][1].descent is None]
     order = _best_first(there, runs)
     if entry.use is Use.ENQUEUE:
         points = _points(plan, past.study, (runs[i][0][0] for i in order), path)

@@ -12,6 +12,7 @@ from rung.api.names import trial_name
 from rung.api.study import StudyStatus
 from rung.brain import Plan, StudyState, StudyVerdict, Trials
 from rung.brain.board import Incumbent
+from rung.brain.population import lineage, remark
 from rung.executor.record import gpu_hours, printed, rfc3339, rfc3339_seconds
 
 FRONT_POINTS = 32  # the schema's bounds
@@ -38,7 +39,7 @@ def study_status(
     spent = trials.ledger(now)
     known = previous or StudyStatus()
     ended_at = (known.ended_at or rfc3339(now)) if verdict.over else None
-    progress = f"{trials.counted - sum(1 for t in trials.unfinished)}"
+    progress = str(trials.done)
     document: dict[str, Any] = {
         "observedGeneration": plan.study.metadata.generation,
         "conditions": _conditions(plan, known, verdict, now, note),
@@ -127,11 +128,8 @@ def _conditions(plan: Plan, known: StudyStatus, verdict: StudyVerdict, now: floa
 
 def _accepted(plan: Plan) -> str:
     gone = [source.mark.name for source in plan.sources or () if source.gone]
-    return (
-        f"the study can run; {', '.join(gone)} was deleted and contributes nothing more"
-        if gone
-        else "the study can run"
-    )
+    notes = [f"{', '.join(gone)} was deleted and contributes nothing more" if gone else "", remark(plan)]
+    return "; ".join(["the study can run", *filter(None, notes)])
 
 
 def _ever(known: StudyStatus, kind: str) -> bool:
@@ -172,12 +170,24 @@ def _best(plan: Plan, trials: Trials, volume: str | None) -> dict[str, Any] | No
     known = {g.figure.name: printed(e) for g, e in zip(plan.measure.goals, best.errors, strict=False) if e is not None}
     if known:
         document["standardErrors"] = known
+    if facts.descent is not None:
+        document["lineage"] = _lineage(plan, trials, best.number)
     if facts.checkpoint_step is not None:
         document["checkpointStep"] = facts.checkpoint_step
         if plan.spec.trial.checkpoint is not None:
             target = facts.rungs[-1].step if facts.rungs else plan.target
             document["checkpoint"] = location(plan.study, best.number, facts.checkpoint_step, target, volume)
     return document
+
+
+def _lineage(plan: Plan, trials: Trials, number: int) -> list[dict[str, Any]]:
+    """What the best of a population is: not one assignment, but one after the other."""
+    found = []
+    for ancestor in lineage(trials, number):
+        descent = trials[ancestor].descent if ancestor in trials else None
+        since = 0.0 if descent is None or descent.step is None else descent.step
+        found.append({"trial": trial_name(plan.study.metadata.name, ancestor), "since": since})
+    return found
 
 
 def _front(plan: Plan, trials: Trials) -> list[dict[str, Any]]:

@@ -135,18 +135,20 @@ class Reading:
         observations = self.history.observations
         metrics = self.history.summaries
         outputs = dict(self.sightings.outputs)
-        checkpoint_step = self.sightings.checkpoint_step
+        checkpoint_step, checkpoints = self.sightings.checkpoint_step, tuple(self.sightings.checkpoints)
         if self._probe is not None:
             seen = self._probe.seen()
             observations = (*observations, *seen.observations)
             metrics = {**(seen.summaries or {}), **metrics}
             outputs = {**(seen.outputs or {}), **outputs}
-            checkpoint_step = seen.checkpoint_step if checkpoint_step is None else checkpoint_step
+            if checkpoint_step is None:
+                checkpoint_step, checkpoints = seen.checkpoint_step, seen.checkpoints
         return Sight(
             observations=observations,
             metrics=metrics,
             outputs=outputs,
             checkpoint_step=checkpoint_step,
+            checkpoints=checkpoints,
             last_observed_at=self.last_observed_at,
             missing=self._missing(),
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung.api.checkpoints import at_step, folder
+from rung.api.checkpoints import at_step, folder, inherited
 from rung.api.errors import InvalidStudy
 from rung.api.names import ATTEMPT_LABEL, STUDY_LABEL, TRIAL_LABEL, job_name
 from rung.api.trial import Trial
@@ -125,7 +125,7 @@ class Template:
         return variables.Pod(name, study.key.namespace, labels, said.get("annotations") or {})
 
     def _checkpoint(self, trial: Trial, checkpoints: Path, target: int | None) -> tuple[str | None, str | None]:
-        """The trial's folder, and the newest checkpoint that was reported complete and is there."""
+        """The trial's folder, and the newest checkpoint that was reported complete and is there, or a clone's first one."""
         wanted = self.plan.spec.trial.checkpoint
         directory = folder(self.plan.study, trial.spec.number, target, str(checkpoints))
         if wanted is None or directory is None:
@@ -133,12 +133,13 @@ class Template:
         if wanted.uri is None:
             Path(directory).mkdir(parents=True, exist_ok=True)
         step = trial.status.checkpoint_step if trial.status is not None else None
+        first = inherited(self.plan.study, trial.spec, str(checkpoints))
         if step is None:
-            return directory, None
+            return directory, first
         newest = at_step(directory, step)
         # at a URI nobody looks: there a run of its own (mode Restart) begins from nothing
         is_there = not self.plan.rung_by_rung if wanted.uri is not None else Path(newest).exists()
-        return directory, newest if is_there else None
+        return directory, newest if is_there else first
 
 
 def _index(containers: Sequence[Container], name: str | None) -> int:

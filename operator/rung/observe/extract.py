@@ -39,6 +39,7 @@ PROBLEMS_KEPT = 8
 PROBLEM_LENGTH = 300
 OUTPUTS_KEPT = 8  # bounds of a Trial's status.outputs
 OUTPUT_LENGTH = 256
+CHECKPOINTS_KEPT = 1024  # between two looks of the study none of those at its rungs is lost
 
 _WORDS = {
     sign + word: -value if sign == "-" else value
@@ -167,6 +168,7 @@ class Sightings:
     problems: dict[str, None] = field(default_factory=dict)  # latest last; the oldest give way
     outputs: dict[str, str] = field(default_factory=dict)
     checkpoint_step: float | None = None
+    checkpoints: deque[float] = field(default_factory=lambda: deque(maxlen=CHECKPOINTS_KEPT))  # ascending
 
     def saw(self, names: Iterable[str]) -> None:
         """Numeric names, wanted or not."""
@@ -212,6 +214,7 @@ class Sightings:
         """A checkpoint is complete at `step`. Checkpoints only grow: an older word does not undo a newer one."""
         if step is not None and is_step(step) and (self.checkpoint_step is None or step > self.checkpoint_step):
             self.checkpoint_step = step
+            self.checkpoints.append(step)
 
 
 class StepCounter:

@@ -160,6 +160,7 @@ class Probe:
             last_lines=tuple(sightings.lines),
             outputs=dict(sightings.outputs),
             checkpoint_step=sightings.checkpoint_step,
+            checkpoints=tuple(sightings.checkpoints),
             last_observation_at=self._last_observation_at,
             done=self._done,
         )

@@ -88,6 +88,7 @@ class Seen:
     last_lines: tuple[str, ...] = ()
     outputs: Mapping[str, str] | None = None
     checkpoint_step: float | None = None
+    checkpoints: tuple[float, ...] = ()
     last_observation_at: float | None = None
     done: bool = False
 

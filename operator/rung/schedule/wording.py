@@ -32,9 +32,7 @@ class Wording:
 
     def stopped(self, step: int, value: float, limit: float, *, keep: int, of: int) -> str:
         """Why a trial that is not among the best `keep` of `of` stops; `limit` is the value of the last of those."""
-        shown, border = self.pair(value, limit)
-        how = f"equals {border} of a lower trial number" if value == limit else f"is worse than {border}"
-        return f"stopped at {self.resource} {step}: {self.metric} {shown} {how}, the limit of the best {keep} of {of}"
+        return f"stopped at {self.resource} {step}: {self._beyond(value, limit, keep=keep, of=of)}"
 
     def goes_on(self, step: int, value: float, *, rank: int, keep: int, of: int) -> str:
         """Why a trial among the best `keep` of `of` goes on."""
@@ -42,6 +40,28 @@ class Wording:
         return (
             f"goes on at {self.resource} {step}: {self.metric} {shown} has rank {rank} of {of}, the best {keep} go on"
         )
+
+    def stays(self, step: int, at: int, value: float, *, rank: int, keep: int, of: int) -> str:
+        """The same of a population's member, by what it said at the step `at`."""
+        its, there = self._earlier(step, at)
+        shown = f"{its}{self.metric} {self.figure(value)} has rank {rank} of {of}{there}"
+        return f"goes on at {self.resource} {step}: {shown}, the best {keep} go on"
+
+    def replaced(
+        self, step: int, at: int, value: float, limit: float, *, keep: int, of: int, parent: int | None
+    ) -> str:
+        """Why a population's member gives way, by what it said at the step `at`, and to whose clone."""
+        its, there = self._earlier(step, at)
+        why = f"stopped at {self.resource} {step}: {its}{self._beyond(value, limit, keep=keep, of=of)}{there}"
+        return why if parent is None else f"{why} (trial {parent}'s clone takes its place)"
+
+    def _earlier(self, step: int, at: int) -> tuple[str, str]:
+        return ("", "") if at == step else (f"at {self.resource} {at} its ", " there")
+
+    def _beyond(self, value: float, limit: float, *, keep: int, of: int) -> str:
+        shown, border = self.pair(value, limit)
+        how = f"equals {border} of a lower trial number" if value == limit else f"is worse than {border}"
+        return f"{self.metric} {shown} {how}, the limit of the best {keep} of {of}"
 
     def last(self, step: int, value: float) -> str:
         """Nothing is decided at the end."""

@@ -1,7 +1,9 @@
 """The simulated body: the same brain over curves and a virtual clock. Hours of training pass in milliseconds.
 
 A trial reports at the steps where something may be decided (rungs and its last step; every step where a goal could be met in
-mid-flight), and each report carries the whole curve up to it, as a scrape of a real trial would.
+mid-flight), and each report carries the whole curve up to it, as a scrape of a real trial would. A clone goes on at the step
+of its parent's checkpoint, along the curve of its own parameters: what it inherits beyond the step is not simulated. Every
+step has a checkpoint.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class Run:
     started_at: float
     seconds_per_step: float
     observations: tuple[Observation, ...]
+    begins: int = 0  # the step from which it trains: observations[begins] is its first
 
 
 @dataclass(slots=True)
@@ -59,11 +62,14 @@ class SimulatedBody:
         steps = self.plan.attempt_target(facts) or DEFAULT_STEPS
         seed = facts.number if self.plan.runs_each == 1 else facts.seed
         observations = self.curves.curve(facts.parameters, seed, steps)
-        run = Run(attempt, self.now, self.curves.seconds_per_step(facts.parameters, seed), observations)
+        begins = begins_at(facts)
+        run = Run(attempt, self.now, self.curves.seconds_per_step(facts.parameters, seed), observations, begins)
         self.runs[facts.number] = run
         self.starts += 1
         for said in self._moments(facts, len(observations)):
-            heapq.heappush(self.events, (self.now + said * run.seconds_per_step, facts.number, attempt, said))
+            if said > begins:
+                due = self.now + (said - begins) * run.seconds_per_step
+                heapq.heappush(self.events, (due, facts.number, attempt, said))
         return replace(facts, gpus=self.gpus)
 
     async def end(self, facts: TrialFacts, attempt: int, reason: str) -> None:  # noqa: ARG002 - the protocol's signature
@@ -102,7 +108,11 @@ class SimulatedBody:
                 exit_code=0,
                 collected=True,
             )
-        return Sight(attempt, run.observations[:said], last_observed_at=self.now)
+        observations = run.observations[run.begins : said]
+        if self.plan.population is None:
+            return Sight(attempt, observations, last_observed_at=self.now)
+        steps = tuple(observation.step for observation in observations)
+        return Sight(attempt, observations, checkpoint_step=steps[-1], checkpoints=steps, last_observed_at=self.now)
 
     def _moments(self, facts: TrialFacts, steps: int) -> list[int]:
         """Reports that may change a decision, as counts of steps said."""
@@ -110,6 +120,11 @@ class SimulatedBody:
             return list(range(1, steps + 1))
         rungs = set() if self.plan.rung_by_rung else {rung for rung in self.plan.rungs(facts) if rung < steps}
         return sorted(rungs | {steps})
+
+
+def begins_at(facts: TrialFacts) -> int:
+    """The step that a trial goes on from."""
+    return 0 if facts.descent is None else int(facts.descent.step or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +159,8 @@ async def simulate(
         sights = body.next_sights(outcome.look_again_at)
         for number, sight in (sights or {}).items():
             if sight.observations and sight.attempt is not None:
-                steps[number, sight.attempt.number] = sight.observations[-1].step
+                trained = sight.observations[-1].step - begins_at(trials[number])
+                steps[number, sight.attempt.number] = trained
     if outcome is None:
         raise AssertionError("a study is always reconciled at least once")
     return Simulated(trials, outcome.verdict, body.now, sum(steps.values()))

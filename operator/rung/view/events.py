@@ -19,6 +19,9 @@ def events(plan: Plan, trials: Trials, decided: Sequence[Decision]) -> Iterator[
         match decision:
             case Start(attempt=1):
                 of = "" if facts.repeat_of is None else f" (repeat {facts.repeat} of trial {facts.repeat_of})"
+                if facts.descent is not None:
+                    since = facts.descent.step or 0
+                    of = f" (from trial {facts.descent.parent} at {plan.resource_name} {since:g}, for trial {facts.descent.replaces})"
                 yield "started", f"trial {facts.number} started{of}: {parameters(plan, facts)}"
             case Start():
                 yield "started", f"trial {facts.number} started again (attempt {decision.attempt})"

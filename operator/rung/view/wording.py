@@ -49,7 +49,7 @@ def objectives(plan: Plan, trials: Trials) -> str:
 
 def progress(plan: Plan, trials: Trials) -> tuple[int, int | None]:
     """Trials that have ended, known points not counted, and how many are planned (None: nobody knows)."""
-    done = trials.counted - len(trials.unfinished)
+    done = trials.done
     if plan.trial_limit is not None:
         return done, plan.trial_limit
     size = plan.space.grid_size() if plan.spec.sampler.type.value == "Grid" else None
