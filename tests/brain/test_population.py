@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +39,7 @@ def a_plan(
         },
         **{"limits": {"parallelism": parallelism}, "seed": 11, **spec},
     )
-    document["spec"]["trial"]["checkpoint"] = {"uri": "s3://b/c"}
+    document["spec"]["trial"] |= {"checkpoint": {"uri": "s3://b/c"}, "infeasible": {"outOfMemory": True}}
     return Plan.of(parse_study(document))
 
 
@@ -66,6 +67,8 @@ def play(world: World, script: list[tuple[int, str]]) -> World:
                 world.finish(number, AttemptEnd.CRASHED)
             case "disrupt":
                 world.finish(number, AttemptEnd.DISRUPTED, 143)
+            case "memory":
+                world.finish(number, AttemptEnd.OUT_OF_MEMORY, 137)
             case "steps":
                 world.advance(number, 4)
             case _:
@@ -99,7 +102,8 @@ def clones(world: World) -> list[TrialFacts]:
 
 
 scripts = st.lists(
-    st.tuples(st.integers(0, 7), st.sampled_from(["step", "step", "steps", "lazy", "crash", "disrupt"])), max_size=80
+    st.tuples(st.integers(0, 7), st.sampled_from(["step", "step", "steps", "lazy", "crash", "disrupt", "memory"])),
+    max_size=80,
 )
 laws = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -114,15 +118,22 @@ def test_the_laws_of_a_population_hold_whatever_happens(
     assert population is not None
 
     assert sum(1 for facts in trials if facts.descent is None) == 6, "clones count towards limits.trials"
-    stopped = {f.number for f in trials if any(r.verdict is Verdict.STOP for r in f.rungs)}
-    assert sorted(f.descent.replaces for f in clones(world) if f.descent) == sorted(stopped), "a place, a clone"
+    places = {f.number for f in trials if trials.place_of(f) is not None}
+    replaced = [f.descent.replaces for f in clones(world) if f.descent]
+    stopped = {f.number for f in trials if any(record.verdict is Verdict.STOP for record in f.rungs)}
+    assert len(replaced) == len(set(replaced)), "two clones in one place"
+    assert stopped <= set(replaced), "one that was stopped was not replaced"
+    assert places - set(replaced) == {n for n in places - set(replaced) if trials.model_of(n) is None}, "no clone"
 
     for clone in clones(world):
         descent = clone.descent
         assert descent is not None
         loser = trials[descent.replaces]
         entry = trials.table.entry(loser.number, descent.rung)
-        assert entry is not None
+        if entry is None:
+            assert loser.state is TrialState.INFEASIBLE
+            assert descent.step is None or descent.step <= descent.rung < TARGET
+            continue
         number = population.parent(trials.table, entry)
         assert number is not None
         model = trials[number]
@@ -348,6 +359,44 @@ def test_a_clone_that_was_deleted_by_hand_is_made_again_under_a_new_number() -> 
     world.reconcile()
     again = next(f for f in clones(world) if f.descent and f.descent.replaces == clone.descent.replaces)
     assert again.number > clone.number
+
+
+def test_a_member_that_diverges_is_replaced_at_the_step_that_it_did_not_reach() -> None:
+    def value(facts: TrialFacts, step: int) -> float:
+        return math.nan if facts.number == 3 and step > 4 else by_number(facts, step)
+
+    world = World(a_plan(population=4, parallelism=4), value=value)
+    world.reconcile()
+    for number in (3, 2, 1, 0):
+        world.advance(number, 5)
+    before = {facts.number for facts in world.trials}
+    world.advance(3, 1)
+    world.let_end()
+    assert world.trials[3].state is TrialState.INFEASIBLE
+    (clone,) = [facts for facts in world.trials if facts.number not in before]
+    assert clone.descent is not None
+    assert (clone.descent.replaces, clone.descent.rung, clone.descent.parent) == (3, 6, 0)
+    assert clone.descent.step == 5.0, "its newest checkpoint"
+    assert "in the place of trial 3" in clone.message
+
+
+def test_where_nobody_has_reached_a_step_there_is_nobody_to_clone() -> None:
+    world = World(a_plan(population=2, parallelism=2), value=lambda _facts, _step: math.nan)
+    world.reconcile()
+    for number in (0, 1):
+        world.advance(number, INTERVAL)
+    world.let_end()
+    assert [facts.state for facts in world.trials] == [TrialState.INFEASIBLE] * 2
+    assert world.outcome is not None
+    assert world.outcome.verdict.over
+
+
+def test_a_configuration_that_always_diverges_is_replaced_once_for_each_step() -> None:
+    def value(facts: TrialFacts, step: int) -> float:
+        return 1 / step if facts.number == 0 else math.nan
+
+    world = drained(World(a_plan(), value=value))
+    assert len(clones(world)) <= 5 * (TARGET // INTERVAL - 1)
 
 
 def test_a_member_stopped_by_hand_leaves_no_place() -> None:

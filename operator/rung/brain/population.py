@@ -3,7 +3,8 @@
 member    a trial that a sampler has proposed, or a clone in the place of one. At most `population` are unfinished, places
           that wait for their clone included
 clone     of the trial that the scheduler names, by the records before the verdict; its parameters are that trial's,
-          changed (`rung.search.pbt`)
+          changed (`rung.search.pbt`). A member that proves infeasible leaves its place too, at the rung that it was to reach,
+          to one of the best at the nearest step; one that fails does not, for failures are to be counted
 begins    with the newest checkpoint that the parent was known to have up to that rung when the clone was made; it is
           written into the clone's record, and later attempts begin with it too. Where the parent had none of its own, with
           the one that it had begun with itself; where there is none at all, from nothing
@@ -14,11 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rung.api.facts import Assignment, Descent, TrialFacts, Verdict
+from rung.api.facts import Assignment, Descent, TrialFacts
 from rung.brain.decisions import Create
 from rung.brain.plan import Plan
 from rung.brain.trials import Trials
-from rung.schedule.pbt import Pbt
 from rung.search.pbt import explore
 from rung.search.randomness import generator
 
@@ -30,7 +30,7 @@ def clones(plan: Plan, trials: Trials, numbers: Iterator[int], most: int) -> Ite
         return
     for stopped in trials.vacant[: max(most, 0)]:
         number = next(numbers)
-        descent, model = _descent(population, trials, trials[stopped])
+        descent, model = _descent(trials, trials[stopped])
         random = generator(plan.spec.seed, number, "clone")
         parameters = explore(plan.space, model.parameters, options.mutate, float(options.resample_probability), random)
         yield Create(
@@ -70,16 +70,12 @@ def lineage(trials: Trials, number: int) -> list[int]:
     return found[::-1]
 
 
-def _descent(population: Pbt, trials: Trials, stopped: TrialFacts) -> tuple[Descent, TrialFacts]:
+def _descent(trials: Trials, stopped: TrialFacts) -> tuple[Descent, TrialFacts]:
     """For a clone in the place of `stopped`; and the trial whose parameters it has, changed."""
-    rung = next(record.step for record in stopped.rungs if record.verdict is Verdict.STOP)
-    entry = trials.table.entry(stopped.number, rung)
-    if entry is None:
-        raise AssertionError(f"trial {stopped.number} was stopped at {rung} and has no entry there")
-    named = population.parent(trials.table, entry)
-    model = (
-        stopped if named is None else trials[named]
-    )  # itself, if all that were better have been deleted by hand since
+    rung, named = trials.place_of(stopped), trials.model_of(stopped.number)
+    if rung is None or named is None:
+        raise AssertionError(f"trial {stopped.number} left no place")
+    model = trials[named]
     parent, step = _newest_checkpoint(model, rung)
     return Descent(stopped.number, rung, parent, step), model
 

@@ -79,7 +79,7 @@ class Trials:
         if facts.live is not None and facts.live.live:
             self._live.add(number)
         self.observed = self.observed or bool(facts.metrics)
-        if facts.state is TrialState.STOPPED and self._leaves_place(facts):
+        if self._leaves_place(facts):
             self._vacant.add(number)
         if not facts.finished:
             self._unfinished.add(number)
@@ -164,8 +164,39 @@ class Trials:
 
     @property
     def vacant(self) -> list[int]:
-        """Members of a population that were stopped and in whose place there is no clone yet, in the order of their verdicts."""
-        return sorted(self._vacant, key=lambda number: self._all[number].rungs[-1].order)
+        """Members of a population that left a place in which there is no clone yet, and could be one; in the order of their last
+        records.
+        """
+
+        def last_record(number: int) -> tuple[int, int]:
+            rungs = self._all[number].rungs
+            return (rungs[-1].order if rungs else 0, number)
+
+        return sorted((n for n in self._vacant if self.model_of(n) is not None), key=last_record)
+
+    def model_of(self, number: int) -> int | None:
+        """The trial of which a clone takes the place of a member that was stopped, or proved infeasible; None: there is none."""
+        facts, population = self._all[number], self.plan.population
+        rung = self.place_of(facts)
+        if population is None or rung is None:
+            return None
+        entry = self.table.entry(number, rung)
+        if entry is not None:  # if all that were better have been deleted by hand since, its own
+            return number if (named := population.parent(self.table, entry)) is None else named
+        return population.substitute(
+            self.table, number, rung, lambda other: self._all[other].state is TrialState.INFEASIBLE
+        )
+
+    def place_of(self, facts: TrialFacts) -> int | None:
+        """The rung at which a clone takes the trial's place in a population; None: it leaves none."""
+        if self.plan.population is None:
+            return None
+        if facts.state is TrialState.STOPPED:
+            return next((record.step for record in facts.rungs if record.verdict is Verdict.STOP), None)
+        if facts.state is TrialState.INFEASIBLE:  # at the rung that it was to reach, unless that is the end
+            rung = self.plan.next_rung(facts)
+            return None if rung == self.plan.target else rung
+        return None
 
     def _take_place(self, facts: TrialFacts) -> None:
         """A new trial's assignment is taken; a clone's is not, since it was not evaluated from the beginning."""
@@ -176,9 +207,7 @@ class Trials:
             self._vacant.discard(facts.descent.replaces)
 
     def _leaves_place(self, facts: TrialFacts) -> bool:
-        """A verdict has stopped it, and a clone is to come."""
-        is_replaced = self.plan.population is not None and any(r.verdict is Verdict.STOP for r in facts.rungs)
-        return is_replaced and facts.number not in self._clones
+        return self.place_of(facts) is not None and facts.number not in self._clones
 
     def ledger(self, now: float) -> Ledger:
         """GPU time of the study until `now`, the running attempts included."""

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 
 from rung.schedule.at_steps import AtSteps
@@ -85,7 +86,21 @@ class Pbt(AtSteps):
         rung = table.at(0, judged.rung)
         others = [other.number for other in rung if other.order < entry.order and other.number != entry.number]
         few = self._few(len(others) + 1)
-        return others[zlib.crc32(f"{self._seed} {entry.number} {entry.rung}".encode()) % few] if few else None
+        return others[self._draw(entry.number, entry.rung, few)] if few else None
+
+    def substitute(self, table: RungTable, number: int, rung: int, hopeless: Callable[[int], bool]) -> int | None:
+        """The trial of which a clone replaces one that could not have a value at this rung: of the best at the nearest step up to
+        it that others have reached. None: nobody has. `hopeless` names trials that are no parents.
+        """
+        for step in reversed([step for step in self._steps if step <= rung]):
+            others = [e.number for e in table.at(0, step) if e.number != number and not hopeless(e.number)]
+            if others:
+                few = max(1, self._few(len(others) + 1))
+                return others[self._draw(number, rung, few)]
+        return None
+
+    def _draw(self, number: int, rung: int, few: int) -> int:
+        return zlib.crc32(f"{self._seed} {number} {rung}".encode()) % few
 
     def _judged(self, table: RungTable, entry: Entry) -> Entry:
         """The entry that is compared: this one, or the trial's own at the step before, as if it came there now."""
