@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -48,6 +48,9 @@ class _Page:
 
     text: bytes
     quoted: bool
+    found: dict[tuple[re.Pattern[bytes], int], list[Series]] = field(
+        default_factory=dict
+    )  # one histogram, ten quantiles
 
     @staticmethod
     def of(body: bytes) -> _Page:
@@ -74,17 +77,23 @@ class _Selector:
         said = name.encode(errors="replace")
         word = re.escape(said)
         values = (re.escape(value.encode(errors="replace")) for value in labels.values())
-        short = rb"(?=[^\n]{0,%d}+(?:\n|\Z))" % LINE_BYTES
-        rest = short + b"".join(rb'(?=[^\n]*=[ \t]*+"%b")' % value for value in values) + rb"[^\n]*+"
-        plain = re.compile(rb"\n(%b(?=[{ \t])%b)" % (word, rest)) if _NAME.fullmatch(said) else None
-        return _Selector(name, labels, plain, re.compile(rb'\n(\{"%b"%b)' % (word, rest)))
+        asked = b"".join(rb'(?=[^\n]*=[ \t]*+"%b")' % value for value in values)
+        line = asked + rb"(?=[^\n]{0,%d}+(?:\n|\Z))[^\n]*+" % LINE_BYTES
+        follows = rb"(?=[ \t]*+\{)" if labels else rb"(?=[{ \t])"
+        plain = re.compile(rb"\n(%b%b%b)" % (word, follows, line)) if _NAME.fullmatch(said) else None
+        return _Selector(name, labels, plain, re.compile(rb'\n(\{"%b"%b)' % (word, line)))
 
     def series(self, page: _Page, limit: int) -> list[Series]:
         """Those of a page, of the first `limit` lines that look alike."""
-        patterns = (self.plain, self.quoted if page.quoted else None)
-        lines = (line[1] for pattern in patterns if pattern for line in pattern.finditer(page.text))
-        parsed = (parse_series(line.decode(errors="replace")) for line in islice(lines, limit))
-        return [s for s in parsed if s is not None and s.name == self.name and self.labels.items() <= s.labels.items()]
+        key = (self.quoted, limit)
+        if key not in page.found:
+            patterns = (self.plain, self.quoted if page.quoted else None)
+            lines = (line[1] for pattern in patterns if pattern for line in pattern.finditer(page.text))
+            parsed = (parse_series(line.decode(errors="replace")) for line in islice(lines, limit))
+            page.found[key] = [
+                s for s in parsed if s and s.name == self.name and self.labels.items() <= s.labels.items()
+            ]
+        return page.found[key]
 
 
 @dataclass(frozen=True, slots=True)
