@@ -104,11 +104,6 @@ class Wanted:
         return found
 
 
-def finite(values: Mapping[str, float]) -> dict[str, float]:
-    """Only the finite ones: a single NaN or infinity makes the API server refuse a whole status."""
-    return {name: value for name, value in values.items() if math.isfinite(value)}
-
-
 def number_of(value: object) -> float | None:
     """A JSON value as a number: numbers, and the words NaN, Infinity, inf with a sign. None for all else, True and "3"
     too.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -18,18 +17,9 @@ from yarl import URL
 from rung.api.errors import RungError
 
 DEADLINE_SECONDS: Final = 2.0  # a reply takes milliseconds; an interpreter busy with a training step may take a second
-BODY_BYTES: Final = 1 << 20  # some ten thousand series
+BODY_BYTES: Final = 1 << 20  # some ten thousand series; the contract's bound for a reply of the SDK's protocol
 CONNECTIONS: Final = 32  # each may hold a whole body; a thousand trials every 5 s keep two busy
 _HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "rung"}
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A reply with status 200."""
-
-    status: int
-    content_type: str
-    body: bytes
 
 
 class FetchError(RungError):
@@ -63,8 +53,8 @@ async def fetch(
     deadline: float = DEADLINE_SECONDS,
     limit: int = BODY_BYTES,
     accept: str = "*/*",
-) -> Page:
-    """GET `url` with a session of `open_session`. Raises FetchError for all but a whole reply of status 200."""
+) -> bytes:
+    """The body of GET `url` with a session of `open_session`. Raises FetchError for all but a whole reply of status 200."""
     try:
         async with (
             asyncio.timeout(deadline),
@@ -76,7 +66,7 @@ async def fetch(
                 body += chunk
                 if len(body) > limit:
                     raise _too_large(limit)
-            return Page(reply.status, reply.content_type, bytes(body))
+            return bytes(body)
     except TimeoutError:
         raise FetchError(f"timed out after {deadline:g} s", timed_out=True) from None
     except aiohttp.ClientConnectorError as error:

@@ -23,7 +23,7 @@ from rung.api.facts import Observation
 from rung.api.study import MetricSource
 from rung.observe.extract import Sightings
 from rung.observe.history import KEEP, History
-from rung.observe.http import BODY_BYTES, DEADLINE_SECONDS, FetchError, Page, fetch
+from rung.observe.http import DEADLINE_SECONDS, FetchError, fetch
 from rung.observe.logtail import LogPosition, LogTail
 from rung.observe.prometheus import PrometheusReader
 from rung.observe.sdk import SdkReader, WrongSpeaker
@@ -38,7 +38,6 @@ ReadLog = Callable[[Target, LogPosition], Awaitable[bytes]]
 Raises RungError, OSError or TimeoutError where it cannot be read.
 """
 
-SDK_BYTES: Final = 1 << 20  # the contract's bound for one reply; what does not fit follows in the next
 PAGES_A_VISIT: Final = 8  # an operator that starts anew catches up with 8,000 steps per interval
 CHUNKS_A_VISIT: Final = 4
 CHUNKS_AT_THE_END: Final = 32
@@ -192,12 +191,12 @@ class Probe:
         url = self.target.sdk_url
         news = False
         for _ in range(PAGES_A_VISIT):
-            page = await self._get(str(url), url.with_query(since=str(self._sdk.since)), SDK_BYTES, "application/json")
+            page = await self._get(str(url), url.with_query(since=str(self._sdk.since)), "application/json")
             if isinstance(page, FetchError):
                 return Visit(news, page.answered, page.timed_out)
             since = self._sdk.since
             try:
-                report = self._sdk.read(page.body)
+                report = self._sdk.read(page)
             except BadObservation as error:
                 self._stranger = isinstance(error, WrongSpeaker)
                 self._looked[str(url)] = "another trial or attempt answers" if self._stranger else "not the SDK's JSON"
@@ -216,17 +215,17 @@ class Probe:
 
     async def _visit_prometheus(self) -> Visit:
         url = self.target.metrics_url
-        page = await self._get(str(url), url, BODY_BYTES, "text/plain;version=0.0.4")
+        page = await self._get(str(url), url, "text/plain;version=0.0.4")
         if isinstance(page, FetchError):
             return Visit(news=False, answered=page.answered, timed_out=page.timed_out)
         self._looked[str(url)] = "read"
-        return Visit(self._add(self._prometheus.read(page.body)), answered=True)
+        return Visit(self._add(self._prometheus.read(page)), answered=True)
 
-    async def _get(self, place: str, url: URL, limit: int, accept: str) -> Page | FetchError:
+    async def _get(self, place: str, url: URL, accept: str) -> bytes | FetchError:
         if not self.target.host:
             return FetchError("no address")
         try:
-            return await fetch(self._session, url, deadline=self._deadline, limit=limit, accept=accept)
+            return await fetch(self._session, url, deadline=self._deadline, accept=accept)
         except FetchError as error:
             self._looked[place] = error.reason
             return error

@@ -125,11 +125,6 @@ class Scraper:
         watch = self._watches.get(key)
         return watch.probe.seen() if watch else None
 
-    @property
-    def watched(self) -> frozenset[TargetKey]:
-        """Keys that are watched."""
-        return frozenset(self._watches)
-
     async def final(self, target: Target, termination_message: str | None) -> Seen:
         """The attempt has ended: stop reading it, take its last words, and give everything there is.
 

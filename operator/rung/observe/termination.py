@@ -33,12 +33,13 @@ def parse_termination(
     sightings = sightings if sightings is not None else Sightings()
     body = (message.encode(errors="replace") if isinstance(message, str) else message or b"")[-MESSAGE_BYTES:]
     document = _object(body)
-    if document is None or not isinstance(document.get("observations"), list):
+    reports = document.get("observations") if document else None
+    if document is None or not isinstance(reports, list):
         reader = LineReader(wanted, sightings, step=step)
         return [*reader.feed(_one_line(document) if document else body), *reader.finish()]
     steps = StepCounter(wanted, step)
     found: list[Observation] = []
-    for report in _reports(document):
+    for report in reports:
         observation = _observation(report, wanted, steps, sightings)
         if observation is not None:
             found.append(observation)
@@ -58,11 +59,6 @@ def _object(body: bytes) -> Mapping[str, object] | None:
 def _one_line(document: Mapping[str, object]) -> bytes:
     """A bare report that was printed over several lines."""
     return json.dumps(document, ensure_ascii=False).encode(errors="replace")
-
-
-def _reports(document: Mapping[str, object]) -> list[object]:
-    reports = document.get("observations")
-    return reports if isinstance(reports, list) else []
 
 
 def _observation(report: object, wanted: Wanted, steps: StepCounter, sightings: Sightings) -> Observation | None:
