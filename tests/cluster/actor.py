@@ -44,4 +44,4 @@ def program(step_name: str, names: list[str]) -> list[str]:
     imports = "import json, math, os, sys, time\nfrom typing import Any"
     constants = f"POINTS, SECONDS = {POINTS}, {SECONDS}"
     parts = [imports, constants, inspect.getsource(hash_of), inspect.getsource(act), f"act({step_name!r}, {names!r})"]
-    return [sys.executable, "-c", "\n".join(parts)]
+    return [sys.executable, "-E", "-S", "-c", "\n".join(parts)]

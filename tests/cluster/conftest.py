@@ -82,5 +82,5 @@ def module_namespace(cluster: Cluster, api: Api) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def operator(cluster: Cluster, api: Api) -> Iterator[OperatorProcess]:
     """One operator over all namespaces for the tests of a module: studies in namespaces of their own don't meet."""
-    with OperatorProcess(cluster) as process:
+    with OperatorProcess(cluster, fresh=False) as process:
         yield process

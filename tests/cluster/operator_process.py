@@ -29,7 +29,8 @@ class OperatorProcess:
     """`with OperatorProcess(cluster, [namespace]) as operator:` runs one until the block is left.
 
     Without namespaces it watches all of them. Started without a Lease unless `election` is set, since most tests would only wait
-    for the Lease of the operator before. A failed test shows the end of the log of every one that was `started` then.
+    for the Lease of the operator before. Not `fresh`: as a fork of an interpreter that has imported all of it (tests/forked.py). A
+    failed test shows the end of the log of every one that was `started` then.
     """
 
     started: ClassVar[list[OperatorProcess]] = []
@@ -44,10 +45,12 @@ class OperatorProcess:
         write_rate: float | None = None,
         kubeconfig: Path | None = None,
         options: Sequence[str] = (),
+        fresh: bool = True,
     ) -> None:
         self.port = free_port()
         self.log = cluster.logs / f"operator-{next(_count)}.log"
         self.starts = 0
+        self._fresh = fresh
         self._process: Started | None = None
         self._command = ["operator", "--kubeconfig", str(kubeconfig or cluster.kubeconfig)]
         for namespace in namespaces:
@@ -87,13 +90,11 @@ class OperatorProcess:
         """Of the running process."""
         return self._running().pid
 
-    def start(self, *, ready: bool = True, fresh: bool = True) -> None:
-        """Start it, again if it has ended; returns when /readyz says so, unless `ready` is unset.
-
-        Not `fresh`: as a fork of an interpreter that has imported all of it.
-        """
+    def start(self, *, ready: bool = True, fresh: bool | None = None) -> None:
+        """Start it, again if it has ended; returns when /readyz says so, unless `ready` is unset."""
         if self.alive:
             raise RuntimeError("the operator runs already")
+        fresh = self._fresh if fresh is None else fresh
         with self.log.open("ab") as log:
             self._process = rung_command(self._command, Path.cwd(), log.fileno(), log.fileno(), fresh=fresh)
         self.starts += 1

@@ -76,7 +76,7 @@ def sweep(cluster: Cluster, api: Api) -> Iterator[Sweep]:
     with namespaces_of(cluster, api) as make:
         at_rest, one, other = (make(prefix) for prefix in ("calm", "killed-halving", "killed-asha"))
         with (
-            OperatorProcess(cluster, [at_rest]),
+            OperatorProcess(cluster, [at_rest], fresh=False),
             OperatorProcess(cluster, [one, other]) as victim,
             History(api, one) as first,
             History(api, other) as second,
