@@ -68,7 +68,7 @@ def _rows(
     cache: Path, suite: str, problems: Mapping[str, Problem], current: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     for name, problem in problems.items():
-        if not fits(problem, suite):
+        if not fits(problem, suite) or not (cache / suite / name).exists():
             continue
         for method in methods.METHODS:
             for seed in range(MANY_SEEDS):

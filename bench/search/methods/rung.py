@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -131,14 +132,22 @@ def version(option: str) -> str:
 
 
 def _imported(name: str, known: set[str]) -> set[str]:
-    """Modules that a proposal rests on, from this one on: found by reading, so that it does not matter what is loaded."""
+    """Modules that a proposal rests on, from this one on."""
     known.add(name)
+    for found in _imports(name):
+        if found not in known:
+            _imported(found, known)
+    return known
+
+
+@cache
+def _imports(name: str) -> frozenset[str]:
+    """Modules that one imports: found by reading, so that it does not matter what is loaded."""
+    found: set[str] = set()
     for node in ast.walk(ast.parse(_file(name).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(RESTS_ON):
-            for found in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                if found not in known and found != "rung.search" and _file(found).exists():
-                    _imported(found, known)
-    return known
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(one for one in found if one != "rung.search" and _file(one).exists())
 
 
 def _file(name: str) -> Path:
