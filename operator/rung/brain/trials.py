@@ -172,7 +172,11 @@ class Trials:
             rungs = self._all[number].rungs
             return (rungs[-1].order if rungs else 0, number)
 
-        return sorted((n for n in self._vacant if self.model_of(n) is not None), key=last_record)
+        return sorted((n for n in self._vacant if self._is_clonable(n)), key=last_record)
+
+    def _is_clonable(self, number: int) -> bool:
+        """Who was stopped was compared with others, who proved infeasible perhaps with nobody."""
+        return self._all[number].state is TrialState.STOPPED or self.model_of(number) is not None
 
     def model_of(self, number: int) -> int | None:
         """The trial of which a clone takes the place of a member that was stopped, or proved infeasible; None: there is none."""
