@@ -28,6 +28,18 @@ def template(command: Sequence[str], args: Sequence[str] = ()) -> dict[str, Any]
     return {"podTemplate": {"spec": spec}}
 
 
+def claim(api: Api, namespace: str, name: str = "runs") -> str:
+    """The name of a claim that is there from now on: the cluster makes its volume."""
+    document = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    api.create("persistentvolumeclaims", namespace, document)
+    return name
+
+
 def toy(*args: str, epochs: int | None = None, sleep: float = 0.0) -> dict[str, Any]:
     """trainers.toy over x and y; `epochs` left out: as many as the study's resource says."""
     given = ["--x=$(params.x)", "--y=$(params.y)", f"--sleep={sleep}", *args]

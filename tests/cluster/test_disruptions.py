@@ -12,7 +12,7 @@ import pytest
 
 from devcluster.names import OOM_ANNOTATION
 from tests.cluster.api import Api, resource
-from tests.cluster.studies import Running, container, rungs_of, shell, study, template, toy
+from tests.cluster.studies import Running, claim, container, rungs_of, shell, study, template, toy
 from tests.cluster.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -175,13 +175,6 @@ def test_a_disrupted_trial_goes_on_in_another_attempt(api: Api, namespace: str, 
 
 def test_a_repeated_trial_is_told_its_newest_checkpoint_in_a_volume(api: Api, namespace: str) -> None:
     """By the variable and by a flag: most programs have a --resume, and cannot look for the newest one themselves."""
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "runs"},
-        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    api.create("persistentvolumeclaims", namespace, claim)
     script = """
 if [ "$RUNG_ATTEMPT" = 1 ]; then
     for n in 2 3; do mkdir -p "$RUNG_CHECKPOINT_DIR/step-$n"; echo "step=$n loss=9 checkpoint_step=$n"; done
@@ -190,7 +183,7 @@ fi
 [ -d "$RUNG_RESUME_FROM" ] && [ "$*" = "--resume=$RUNG_RESUME_FROM" ] && echo "step=4 loss=${1##*/step-}"
 """
     trial = template(["sh", "-c", script, "train"], ["--resume=$(trial.resumeFrom)"])
-    trial["checkpoint"] = {"persistentVolumeClaim": "runs"}
+    trial["checkpoint"] = {"persistentVolumeClaim": claim(api, namespace)}
     running = Running.apply(api, namespace, study("again", trial, limits={"trials": 1, "parallelism": 1}))
     status = running.wait_trial(0, "Succeeded", "Failed")
     assert (status["state"], status["attempt"]) == ("Succeeded", 2), running.told()

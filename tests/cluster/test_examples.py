@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.api import Api
 from tests.cluster.conftest import Kubectl
 from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.studies import Running
+from tests.cluster.studies import Running, claim
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -93,3 +93,28 @@ def test_real_training_finds_the_best_at_less_than_half_of_the_epochs(
     assert re.search(r"stopped at epoch \d+: val_accuracy 0\.\d+", stopped)
     assert "StoppedAtRung" in stopped
     assert "Parameters" in stopped
+
+
+def test_networks_go_on_from_the_checkpoints_of_better_ones(api: Api, kubectl: Kubectl, namespace: str) -> None:
+    claim(api, namespace)
+    kubectl("apply", "-n", namespace, "-f", str(EXAMPLES / "pbt.yaml"))
+    kubectl("wait", "-n", namespace, "--for=condition=Succeeded", "study/pbt", "--timeout=110s")
+    study = Running(api, namespace, "pbt")
+    trials = {trial["spec"]["number"]: trial for trial in study.trials()}
+    stopped = {n for n, t in trials.items() if any(r["verdict"] == "Stop" for r in t["status"].get("rungs", ()))}
+    clones = {t["spec"]["replaces"]: t for t in trials.values() if "replaces" in t["spec"]}
+    assert stopped
+    assert stopped <= set(clones), study.told()
+    assert len(trials) - len(clones) == 8, "clones are no members of their own"
+    for trial in clones.values():
+        begins = trial["spec"].get("parentStep")
+        if begins is not None and trial["status"].get("curve"):
+            assert trial["status"]["curve"][0]["step"] == begins + 1, "it did not go on from its parent's checkpoint"
+    assert any("parentStep" in trial["spec"] for trial in clones.values())
+
+    row = columns(kubectl("get", "studies,trials", "-n", namespace, "-o", "wide"), "trial.rung.dev")
+    some = next(trial for trial in clones.values())
+    assert row[some["metadata"]["name"]]["PARENT"] == some["spec"]["parent"]
+    assert study.status["gpuSeconds"]["saved"] == 0, "what a loser saves its clone spends"
+    told = kubectl("describe", "trial", some["metadata"]["name"], "-n", namespace)
+    assert re.search(r"in the place of trial \d+; changed of trial \d+: ", told)

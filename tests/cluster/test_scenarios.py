@@ -21,7 +21,7 @@ from tests.cluster.actor import program
 from tests.cluster.api import Api, Document
 from tests.cluster.conftest import namespaces_of
 from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.studies import Running, study, template
+from tests.cluster.studies import Running, claim, study, template
 from tests.cluster.waiting import wait_until
 
 TRIALS, PARALLELISM = 6, 3
@@ -85,6 +85,8 @@ def ended(cluster: Cluster, api: Api) -> Iterator[dict[str, Running]]:
         for name in ON_A_CLUSTER:
             namespace = make("scenario")
             document = staged(documents[name])
+            if claimed := document["spec"]["trial"].get("checkpoint", {}).get("persistentVolumeClaim"):
+                claim(api, namespace, claimed)
             for start in document["spec"].get("warmStart", {}).get("studies", ()):
                 Running.apply(api, namespace, earlier(start["name"], document))
             running[name] = Running.apply(api, namespace, document)
