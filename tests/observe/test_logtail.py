@@ -146,6 +146,15 @@ def test_of_a_line_that_was_overwritten_without_end_the_last_state_counts() -> N
     assert all(o.values["loss"] == o.step for o in found[:-1])  # no state was torn
 
 
+def test_so_does_that_of_a_last_line_that_no_newline_ended() -> None:
+    tail = LogTail(WANTED, Sightings(), stamped=True)
+    states = "\r".join(f"epoch={step} loss={step}" for step in range(30_000))
+    assert taken(tail, f"2026-01-01T00:00:00Z {states}".encode()) == []
+    steps = [o.step for o in tail.finish()]
+    assert steps[-1] == 29_999
+    assert len(steps) < 6000
+
+
 @pytest.mark.parametrize(
     "none", ["2026-99-01T00:00:00.000000002Z", "2026-01-01T00:00:01+99:99", "9999-12-31T23:59:59Z"]
 )

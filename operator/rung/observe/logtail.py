@@ -80,7 +80,7 @@ class LogTail:
         torn, self._torn = self._torn, b""
         known, moment = _moment(self._stamp), _moment(torn.partition(b" ")[0])
         fresh = moment is None or known is None or moment > known
-        return [*(self._reader.feed(_STAMP.sub(b"", b"\n" + torn)) if fresh else ()), *self._reader.finish()]
+        return [*(self._feed(_STAMP.sub(b"", b"\n" + torn)) if fresh else ()), *self._reader.finish()]
 
     def _read_plain(self, chunk: bytes) -> Iterator[list[Observation]]:
         for start in range(0, len(chunk), PIECE_BYTES):
@@ -129,7 +129,7 @@ class LogTail:
         return self._feed(b"\n".join((before, *texts, b""))[1:])
 
     def _feed(self, text: bytes) -> list[Observation]:
-        """Whole lines, of which the last may be one of a thousand states: what a piece costs is bounded all the same."""
+        """Lines, of which the last may be one of a thousand states: what a piece costs is bounded all the same."""
         found: list[Observation] = []
         at, enough = 0, self.effort + EFFORT_A_PIECE
         while at < len(text):
