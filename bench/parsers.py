@@ -116,6 +116,7 @@ def templates() -> Iterator[tuple[str, bytes]]:
         (TEMPLATE, b"[1/ " * 10_000 + b"auc : \n"),
         (b"<value>", b"1\n"),
         (b"<value>", b"\n"),
+        (b"<value>", b"\x0b\n"),
         (b"<value>", b"1 " * 30_000 + b"\n"),
         (b"<step> <value>", b"1 2\n"),
         (b"<step> a <value>", b"1 a 2 " * 10_000 + b"\n"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rung.api.facts import Observation
+from rung.api.study import Extract, MetricsSpec
 from rung.observe.extract import Wanted
 from rung.observe.lines import LINE_BYTES, LineReader
 
@@ -223,3 +224,9 @@ def test_where_the_chunks_end_makes_no_difference(lines: list[str], cuts: list[i
         at = max(at, cut)
     found += reader.finish()
     assert repr(found) == repr(read(body))
+
+
+def test_a_line_of_nothing_that_shows_is_an_effort_too() -> None:
+    reader = LineReader(Wanted.of(MetricsSpec(extract=(Extract(metric="loss", line="<value>"),)), ("loss",)))
+    reader.feed(b"\x0b\n" * 100)
+    assert reader.effort >= 100  # it has to be cut out, decoded and stripped before that is known

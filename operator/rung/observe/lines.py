@@ -158,6 +158,7 @@ class LineReader:
     def _line(self, raw: bytes, found: list[Observation], *, overwritten: bool) -> None:
         text = _text(raw)
         if not text:
+            self.effort += 1
             return
         numbers, document = self._numbers(text)
         described = self._described(text, numbers) if self._wanted.lines else {}
