@@ -119,6 +119,19 @@ def test_validate_says_it_of_each_study(tmp_path: Path, capsys: pytest.CaptureFi
     assert "no-such.yaml" in lines[2]
 
 
+def test_a_population_larger_than_the_limit_is_said_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    population = "scheduler: {type: PBT, resource: {metric: epoch, max: 4}, pbt: {population: 40}}\n  limits"
+    small = GOOD.replace("limits: {trials: 6", "limits: {trials: 2").replace("limits", population)
+    study = write(tmp_path, small.replace("trial:", "trial:\n    checkpoint: {uri: 'none://needed'}"))
+    note = "limits.trials leaves the population of 40 with 2 members"
+    assert main(["validate", study]) == 0
+    assert capsys.readouterr().out == f"{study}: good: can run; {note}\n"
+    assert main(["run", study, "--state", str(tmp_path / "state"), "--plain"]) == 0
+    assert note in capsys.readouterr().out
+
+
 def test_simulate_says_what_it_would_find_and_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scheduler = "scheduler: {type: ASHA, resource: {metric: epoch, min: 1, max: 27}}\n  limits"
     study = write(tmp_path, GOOD.replace("limits", scheduler))

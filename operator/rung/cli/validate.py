@@ -8,6 +8,7 @@ import sys
 from rung.api.errors import InvalidStudy, RungError
 from rung.api.implemented import check_runnable
 from rung.brain import Plan
+from rung.brain.population import remark
 from rung.cli.documents import Source, read_sources
 from rung.kube.render import check_pod_template
 
@@ -26,11 +27,16 @@ def main(given: argparse.Namespace) -> int:
             continue
         for source in sources:
             found = problem(source)
-            print(f"{source.label}: {'can run' if found is None else found}")
+            print(f"{source.label}: {_can_run(source) if found is None else found}")
             problems += found is not None
     if problems:
         print(f"{problems} of them cannot run", file=sys.stderr)
     return BAD if problems else GOOD
+
+
+def _can_run(source: Source) -> str:
+    note = remark(Plan.of(source.study()))
+    return f"can run; {note}" if note else "can run"
 
 
 def problem(source: Source) -> InvalidStudy | None:

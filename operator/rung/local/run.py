@@ -22,6 +22,7 @@ from typing import Protocol
 from rung.api.implemented import check_runnable
 from rung.api.study import Study, StudyStatus
 from rung.brain import Decision, Plan, StudyRecord, StudyState, StudyVerdict, Trials
+from rung.brain.population import remark
 from rung.executor.body import Sight
 from rung.executor.reconcile import Outcome, changed, reconcile
 from rung.executor.record import facts_of, seconds_of
@@ -112,7 +113,7 @@ async def run_study(
         runner = _Runner(plan, state, body, watcher, status, clock)
         try:
             runner.recover()
-            for note in template.notes:
+            for note in filter(None, (*template.notes, remark(plan))):
                 watcher.note(note)
             with _interrupts(runner.interrupt):
                 return await runner.run()
