@@ -10,7 +10,7 @@ import pytest
 
 from rung.api.facts import TrialState
 from rung.search import Told
-from rung.search.observed import Encoder, Observed
+from rung.search.observed import Encoder
 from rung.search.standing import best_first, comparable, places
 from tests.search.contract import told
 from tests.search.problems import branching, mixed
@@ -96,10 +96,6 @@ def test_places_are_shares_of_the_own_study() -> None:
     assert places([*own, *other]) == pytest.approx(want, nan_ok=True)
 
 
-def seen(*trials: Told) -> Observed:
-    return Observed(trials, np.arange(len(trials))[:, None] / 100, np.ones((len(trials), 1), dtype=bool))
-
-
 def ran(number: int, *values: float, state: TrialState = DONE, source: str = "") -> Told:
     """A trial that said these at the steps 1, 3, 9, 27."""
     curve = tuple(zip((1.0, 3.0, 9.0, 27.0), values, strict=False))
@@ -135,10 +131,4 @@ RUNNING = TrialState.RUNNING
     ],
 )  # fmt: skip
 def test_what_can_be_compared(trials: list[Told], enough: int, want: list[tuple[int, float | None]]) -> None:
-    found = comparable(seen(*trials), enough, target=27)
-    assert [(told.number, told.value) for told in found.trials] == want
-    assert found.u[:, 0] * 100 == pytest.approx([trials.index(_original(told, trials)) for told in found.trials])
-
-
-def _original(told: Told, trials: list[Told]) -> Told:
-    return next(t for t in trials if (t.source, t.number) == (told.source, told.number))
+    assert [(told.number, told.value) for told in comparable(trials, enough, target=27)] == want

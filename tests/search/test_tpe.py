@@ -91,18 +91,6 @@ class TestItsOwn:
         proposals = [sampler.propose(request(one_axis, number, history=[*stopped, *whole])) for number in range(60, 80)]
         assert sum(p is not None and abs(as_float(p.parameters["x"]) - 0.3) < 0.1 for p in proposals) >= 14
 
-    def test_points_are_spread_until_a_step_that_says_something(self) -> None:
-        early = [
-            replace(t, state=TrialState.STOPPED, curve=((1.0, t.objectives[0]),))
-            for t in evaluated(one_axis, 40, lambda i: (at(i),))
-            if t.objectives
-        ]
-        later = [replace(t, curve=(*t.curve, (9.0, t.curve[0][1]))) for t in early]
-        sampler = TPESampler(Setting(one_axis, target=27))
-        for history, is_spread in ((early, True), (later, False)):
-            ask = request(one_axis, 40, history=history)
-            assert (sampler.propose(ask) == SobolSampler().propose(ask)) is is_spread
-
 
 def at(i: int) -> float:
     """Where `evaluated` puts its i-th trial on one axis."""

@@ -39,7 +39,7 @@ from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.replay import Replay
 from rung.search.sequences import sobol
-from rung.search.standing import concluded, places
+from rung.search.standing import comparable, concluded, places
 from rung.space.dimensions import Choices
 from rung.space.space import Array, Space
 
@@ -118,13 +118,14 @@ class CmaesSampler:
         """`startup` replaces the size of the first generation."""
         self._layout = Layout(setting.space)
         self._restarts = restarts
+        self._target = setting.target
         self._default = 4 + math.floor(3 * math.log(max(setting.space.d, 1)))
         self._startup = max(self._default if setting.startup is None else setting.startup, 2)
         self._replay = Replay(self._first, self._size, self._next)
 
     def propose(self, request: Request) -> Proposal | None:
         """A draw. None: a finite space is exhausted."""
-        trials = concluded(request.history)
+        trials = concluded(comparable(request.history, self._startup, self._target))
         if len(trials) < self._startup:
             return fitting(request, sobol(request.seed, request.space.d, request.number))
         run, _ = self._replay.state(request.seed, trials)

@@ -22,7 +22,7 @@ from rung.search.fitting import fitting
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.sequences import sobol
-from rung.search.standing import concluded, places
+from rung.search.standing import comparable, concluded, places
 from rung.space.dimensions import Choices, Dimension
 from rung.space.space import Array, Space
 
@@ -47,10 +47,11 @@ class EvolutionSampler:
         self._population = population
         self._sample = sample
         self._startup = startup(setting, population)
+        self._target = setting.target
 
     def propose(self, request: Request) -> Proposal | None:
         """A child of a recent trial that did well. None: a finite space is exhausted."""
-        trials = concluded(request.history)
+        trials = concluded(comparable(request.history, self._startup, self._target))
         if len(trials) < max(self._startup, 1):
             return fitting(request, sobol(request.seed, request.space.d, request.number))
         return fitting(request, self._children(request, trials[-self._population :]))

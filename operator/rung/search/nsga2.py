@@ -31,7 +31,7 @@ from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.replay import Replay
 from rung.search.sequences import sobol
-from rung.search.standing import best_first, concluded
+from rung.search.standing import best_first, comparable, concluded
 from rung.space.dimensions import Choices
 from rung.space.space import Array, Space
 
@@ -58,6 +58,7 @@ class Nsga2Sampler:
     def __init__(self, setting: Setting, *, population: int = POPULATION) -> None:
         """`startup` replaces the number of points that come first."""
         self._population = population
+        self._target = setting.target
         self._startup = population if setting.startup is None else setting.startup
         self._is_choice = np.array(
             [isinstance(d, Choices) and not d.ordered for d in setting.space.dimensions], dtype=bool
@@ -66,7 +67,7 @@ class Nsga2Sampler:
 
     def propose(self, request: Request) -> Proposal | None:
         """A child of two good trials. None: a finite space is exhausted."""
-        trials = concluded(request.history)
+        trials = concluded(comparable(request.history, self._startup, self._target))
         if len(trials) >= self._startup:
             parents, since = self._replay.state(0, trials)
             parents = self._selected(parents, since)

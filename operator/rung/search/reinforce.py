@@ -33,7 +33,7 @@ from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.replay import Replay
 from rung.search.sequences import sobol
-from rung.search.standing import concluded, places
+from rung.search.standing import comparable, concluded, places
 from rung.space.dimensions import Choices, Dimension
 from rung.space.space import Array
 
@@ -74,6 +74,7 @@ class ReinforceSampler:
     def __init__(self, setting: Setting) -> None:
         """`startup` replaces the number of points that come first."""
         self._space = setting.space
+        self._target = setting.target
         self._startup = STARTUP if setting.startup is None else setting.startup
         parts = [part_edges(dimension) for dimension in setting.space.dimensions]
         self._counts = np.array([len(part) - 1 for part in parts], dtype=np.intp)
@@ -84,7 +85,7 @@ class ReinforceSampler:
 
     def propose(self, request: Request) -> Proposal | None:
         """A draw from the policy. None: a finite space is exhausted."""
-        trials = concluded(request.history)
+        trials = concluded(comparable(request.history, self._startup, self._target))
         if len(trials) < self._startup:
             return fitting(request, sobol(request.seed, request.space.d, request.number))
         policy, _ = self._replay.state(0, trials)

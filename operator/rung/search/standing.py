@@ -10,8 +10,8 @@ order.
 Failed and infeasible trials have no place in the order, nor have pending ones. Ties go to the lower number.
 
 Who was stopped early is not bad for certain: curves cross, and among those that are ahead after a tenth of the way a
-model finds the fast starters. So samplers that model the objective are shown what can be compared (`comparable`): the
-values at one step, the furthest that enough trials came to. Sources: Deb et al. 2002 (fronts, feasibility first);
+sampler finds the fast starters. So samplers are shown what can be compared (`comparable`): the values at one step, the
+furthest that enough trials came to. Sources: Deb et al. 2002 (fronts, feasibility first);
 Ozaki et al. 2020 (the volume within a front); Falkner et al. 2018 (the model is that of the largest budget with enough
 observations).
 """
@@ -27,7 +27,6 @@ import numpy as np
 
 from rung.api.facts import TrialState
 from rung.search.axes import Bools, Ints
-from rung.search.observed import Observed
 from rung.search.pareto import lonely_first, non_dominated, volume_first
 from rung.search.protocol import Told
 from rung.space.space import Array
@@ -89,17 +88,17 @@ def places(trials: Sequence[Told]) -> Array:
     return place
 
 
-def comparable(seen: Observed, enough: int, target: float | None) -> Observed:
-    """What is seen of each study at the furthest step at which `enough` of its trials have a value; a whole run is the
-    furthest. Those that have a value there stand as if they had ended with it, running ones too.
+def comparable(history: Sequence[Told], enough: int, target: float | None) -> list[Told]:
+    """Each study as it is at the furthest step at which `enough` of its trials have a value; a whole run is the furthest.
+    Those that have a value there stand as if they had ended with it, running ones too.
 
     Left out are the other ones that have ended, but for failures: those were stopped before. Where there are not enough at
-    any step all are left out. `target`: the last step of a whole run of this study. A study that stopped no trial is
-    seen as it is.
+    any step all are left out. `target`: the last step of a whole run of this study. A study that stopped no trial
+    stays as it is.
     """
-    trials = list(seen.trials)
+    trials = list(history)
     if not any(told.state is TrialState.STOPPED for told in trials):
-        return seen
+        return trials
     kept = np.ones(len(trials), dtype=bool)
     for rows in by_source(trials):
         there, step = _at_furthest([trials[i] for i in rows], enough, None if trials[rows[0]].source else target)
@@ -107,8 +106,7 @@ def comparable(seen: Observed, enough: int, target: float | None) -> Observed:
             if is_there and step < math.inf:
                 trials[i] = replace(trials[i], state=TrialState.SUCCEEDED, objectives=(_value_at(trials[i], step),))
             kept[i] = is_there or trials[i].state not in _SPOKEN
-    index = np.flatnonzero(kept)
-    return Observed(tuple(trials[i] for i in index.tolist()), seen.u[index], seen.active[index])
+    return [trials[i] for i in np.flatnonzero(kept).tolist()]
 
 
 def _at_furthest(trials: Sequence[Told], enough: int, target: float | None) -> tuple[Bools, float]:

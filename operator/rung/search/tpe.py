@@ -77,7 +77,7 @@ class TPESampler:
 
     def propose(self, request: Request) -> Proposal | None:
         """The most promising of the points drawn from l. None: a finite space is exhausted."""
-        seen = comparable(self._encoder.observed(request.history), self._startup, self._target)
+        seen = self._encoder.observed(comparable(request.history, self._startup, self._target))
         good, rest = _split(seen.trials)
         if len(good) == 0 or sum(told.state.finished for told in seen.trials) < self._startup:
             return fitting(request, sobol(request.seed, request.space.d, request.number))

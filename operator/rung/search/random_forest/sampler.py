@@ -86,7 +86,7 @@ class RandomForestSampler:
     def propose(self, request: Request) -> Proposal | None:
         """The point of the largest expected improvement among those weighed. None: a finite space is exhausted."""
         space = request.space
-        seen = comparable(self._encoder.observed(request.history), self._startup, self._target)
+        seen = self._encoder.observed(comparable(request.history, self._startup, self._target))
         even = sobol(request.seed, space.d, request.number)
         finished = sum(told.state.finished for told in seen.trials)
         if finished < self._startup or request.number % RANDOM == RANDOM - 1 or not space.d:
