@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rung.api.errors import InvalidStudy
 from rung.api.facts import AttemptEnd, MetricSummary, Observation, TrialFacts, TrialState
 from rung.api.study import Reduce
+from rung.brain.judging import finite
 from rung.brain.measure import reduced, summarised
 from rung.brain.plan import Plan
 
@@ -190,3 +191,11 @@ def test_infeasible_trials_are_no_failures_and_end_no_study() -> None:
     assert world.outcome is not None
     assert world.outcome.verdict.reason == "NoResult"
     assert world.trials.counts[TrialState.FAILED] == 0
+
+
+@given(st.dictionaries(st.text(max_size=5), st.floats()))
+def test_finite_keeps_the_finite_ones_and_nothing_else(values: dict[str, float]) -> None:
+    kept = finite(values)
+    assert all(math.isfinite(v) for v in kept.values())
+    assert kept == {k: v for k, v in values.items() if k in kept}
+    assert all(not math.isfinite(values[k]) for k in values.keys() - kept.keys())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rung.api.facts import MetricSummary
 from rung.api.study import Extract, MetricsSpec
-from rung.observe.extract import Sightings, Wanted, did_you_mean, finite, number_of
+from rung.observe.extract import Sightings, Wanted, did_you_mean, number_of
 from rung.observe.target import Seen, TargetKey, explain_missing
 
 
@@ -85,14 +85,6 @@ def test_a_missing_metric_is_explained_in_one_line() -> None:
         "last lines: Epoch 3 ⏎ Loss: 0.5"
     )
     assert explain_missing(seen, ("acc",)) == ""
-
-
-@given(st.dictionaries(st.text(max_size=5), st.floats()))
-def test_finite_keeps_the_finite_ones_and_nothing_else(values: dict[str, float]) -> None:
-    kept = finite(values)
-    assert all(math.isfinite(v) for v in kept.values())
-    assert kept == {k: v for k, v in values.items() if k in kept}
-    assert all(not math.isfinite(values[k]) for k in values.keys() - kept.keys())
 
 
 @given(st.lists(st.text()), st.lists(st.text()), st.dictionaries(st.text(), st.text()))
