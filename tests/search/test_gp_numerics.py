@@ -19,6 +19,7 @@ from rung.search.gp.acquisition import (
 )
 from rung.search.gp.kernel import matern, squared_distances
 from rung.search.gp.model import JITTER, LOC, NOISE, SCALE, SIGNAL, Hyper, Posterior, fitted, negative_log_posterior
+from rung.search.gp.scores import Score
 from rung.search.pareto import free_boxes, hypervolume
 from rung.space.space import Array
 
@@ -105,6 +106,23 @@ class TestModel:
             deviations = slopes(lambda u: float(posterior.mean_and_deviation(u[None])[1][0]), x)
             assert by_mean[i] == pytest.approx(means, rel=1e-5, abs=1e-6)
             assert by_deviation[i] == pytest.approx(deviations, rel=1e-5, abs=1e-6)
+
+    @pytest.mark.parametrize("boldness", [1.0, 0.5])
+    def test_a_score_of_several_objectives_counts_the_share_of_the_deviations_that_it_says(
+        self, boldness: float
+    ) -> None:
+        phi, y, known = data()
+        models = tuple(Posterior(Hyper(THETA, GROUPS), phi, sign * y, known) for sign in (1.0, -1.0))
+        boxes = free_boxes(np.array([[-1.0, 0.5], [0.0, 0.0], [0.5, -1.0]]), np.array([2.0, 2.0]))
+        score = Score(models, (), None, boxes, boldness)
+        at = np.random.default_rng(3).random((3, 4))
+        beliefs = [model.mean_and_deviation(at) for model in models]
+        mean, deviation = (np.column_stack(part) for part in zip(*beliefs, strict=True))
+        assert score.at(at) == pytest.approx(log_ehvi(mean, boldness * deviation, *boxes), rel=1e-12)
+        value, gradient = score.with_gradient(at)
+        assert value == pytest.approx(score.at(at), rel=1e-9)
+        for i, x in enumerate(at):
+            assert gradient[i] == pytest.approx(slopes(lambda u: float(score.at(u[None])[0]), x), rel=1e-5, abs=1e-5)
 
     def test_pending_points_leave_the_mean_and_take_variance(self) -> None:
         phi, y, known = data()

@@ -77,8 +77,8 @@ class SamplerSpec(ApiModel):
     )
     startup_trials: Positive | None = Field(
         default=None,
-        description="Trials before a model is believed; for GP, TPE and RandomForest 10 if absent. For GP, TPE, "
-        "RandomForest, CMAES, Evolution, NSGA2, Reinforce and Auto.",
+        description="Trials before a model is believed; if absent, for TPE and RandomForest 10, for GP 7, with several "
+        "objectives 5. For GP, TPE, RandomForest, CMAES, Evolution, NSGA2, Reinforce and Auto.",
     )
     cmaes: CmaesOptions | None = Field(default=None, description="Options of sampler CMAES.")
 

@@ -25,8 +25,9 @@ from rung.search.randomness import generator
 from rung.search.sequences import sobol, uniform
 from rung.space.space import Array
 
-STARTUP = 7
-"""Sobol' points before the model is believed. Ten leave .08 more regret after 25 trials, no less after 100."""
+STARTUP, STARTUP_OF_SEVERAL = 7, 5
+"""Sobol' points before the model is believed: with one objective, and with several. Ten with one leave .08 more regret after
+25 trials, no less after 100."""
 
 ENOUGH = 4
 """Finished trials without which no model is made, however many are running."""
@@ -79,11 +80,12 @@ class GPSampler:
         return fitting(request, uniform(request.seed, self._encoding.d, request.number))
 
     def _is_enough(self, known: Knowledge, number: int) -> bool:
-        startup = STARTUP if self._setting.startup is None else self._setting.startup
+        usual = STARTUP if self._setting.objectives == 1 else STARTUP_OF_SEVERAL
+        startup = usual if self._setting.startup is None else self._setting.startup
         own = int((known.measured & (known.source == 0)).sum())
         finished = own + int(known.failed.sum())
         others = int((known.measured & (known.source > 0)).sum())
-        if others >= STARTUP:
+        if others >= usual:
             return True
         return own >= min(2, startup) and (
             finished >= startup or (number >= startup and finished >= min(ENOUGH, startup))
