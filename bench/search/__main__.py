@@ -48,7 +48,8 @@ def main() -> int:
             failed += _run(environment, [t for t in tasks if _environment(t["method"]) == environment], given, peers)
         _measure(given, peers)
     known = None if given.anew else report.published()
-    report.write(report.build(cache, load(given.problems, cache), stale=given.stale, published=known))
+    problems = load(given.problems, cache)
+    report.write(report.build(cache, problems, suites=given.suites, stale=given.stale, published=known))
     _draw(peers)
     return min(failed, 1)
 

@@ -33,22 +33,33 @@ NOTHING = 1e9  # stands for "nothing feasible yet": JSON has no infinity
 
 
 def build(
-    cache: Path, problems: Sequence[Problem], *, stale: bool = False, published: Mapping[str, Any] | None = None
+    cache: Path,
+    problems: Sequence[Problem],
+    *,
+    suites: Sequence[str] = tuple(SUITES),
+    stale: bool = False,
+    published: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that is known, as one document. `published`: an earlier one."""
+    """Everything that is known, as one document. `published`: an earlier one, whose other suites stay as they are."""
     by_name = {p.name: p for p in problems}
     current = {name: _version(name) for name, e in methods.METHODS.items() if e.environment == methods.OURS}
     current = {} if stale else current
     earlier = _holds(published or {}, current)
-    versions: dict[str, set[str]] = {m: set(found) for m, found in earlier.get("versions", {}).items()}
+    before = earlier if set(suites) == set(SUITES) else published or {}
+    versions: dict[str, set[str]] = {m: set(found) for m, found in before.get("versions", {}).items()}
     document: dict[str, Any] = {"suites": {}, "latency": earlier.get("latency", {}) | _latency(cache, current)}
     for suite in SUITES:
+        if suite not in suites:
+            document["suites"] |= {
+                s: content for s, content in (published or {}).get("suites", {}).items() if s == suite
+            }
+            continue
         rows = list(_rows(cache, suite, by_name, current))
         for row in rows:
             versions.setdefault(row["method"], set()).add(row["version"])
-        before = earlier.get("suites", {}).get(suite, {})
-        if rows or before:
-            document["suites"][suite] = _suite(suite, rows, by_name, before)
+        known = earlier.get("suites", {}).get(suite, {})
+        if rows or known:
+            document["suites"][suite] = _suite(suite, rows, by_name, known)
     deciding = cache / "deciding.json"
     if deciding.exists():
         document["deciding"] = json.loads(deciding.read_text(encoding="utf-8"))

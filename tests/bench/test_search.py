@@ -282,6 +282,16 @@ class TestReport:
         again = report.build(tmp_path / "empty", problems, published=published)
         assert again["suites"]["sequential"]["seeds"].keys() == {"random"}
 
+    def test_a_suite_that_was_not_asked_for_stays_as_it_was(self, tmp_path: Path) -> None:
+        self.rows(tmp_path)
+        problems = list(PROBLEMS.values())
+        published = json.loads(report.text_of(report.build(tmp_path, problems)))
+        published["suites"]["sequential"]["tables"] = {"own": []}
+        published["versions"]["rung-random"] = ["older"]
+        document = report.build(tmp_path, problems, suites=["parallel"], published=published)
+        assert document["suites"] == published["suites"]
+        assert document["versions"] == published["versions"]
+
     def test_a_published_mean_gives_way_to_seeds(self, tmp_path: Path) -> None:
         self.rows(tmp_path)
         problems = list(PROBLEMS.values())
