@@ -233,7 +233,7 @@ class TestFinal:
             target = a_target(port)
             world.scraper.watch(target)
             await world.seen(target)
-            words = '{"observations": [[1, {"loss": 0.5}], [2, {"loss": 0.25}]], "checkpoint_step": 2}'
+            words = '{"since": 1, "observations": [[1, {"loss": 0.5}], [2, {"loss": 0.25}]], "checkpoint_step": 2}'
             seen = await world.scraper.final(target, words)
             assert [o.step for o in seen.observations] == [1, 2]
             assert seen.summaries is not None
@@ -252,6 +252,14 @@ class TestFinal:
             world.logs.text[3] = b'{"epoch": 1, "loss": 9}\n{"epoch": 2, "loss": 0.25}'
             seen = await world.scraper.final(target, None)
             assert seen.observations == (Observation(1, {"loss": 0.5}), Observation(2, {"loss": 0.25}))
+
+    async def test_what_was_fetched_by_a_reader_before_this_one_is_found_in_the_log_in_its_order(self) -> None:
+        async with a_world() as world:
+            target = a_target(1, host="")
+            world.logs.text[3] = b'{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.4}\n{"epoch": 3, "loss": 9}\n'
+            seen = await world.scraper.final(target, '{"since": 2, "observations": [[3, {"loss": 0.3}]]}')
+            assert [(o.step, o.values["loss"]) for o in seen.observations] == [(1, 0.5), (2, 0.4), (3, 0.3)]
+            assert (seen.source, world.logs.reads) == (MetricSource.HTTP, 1)
 
     async def test_an_attempt_that_was_never_watched_is_read_from_what_is_left(self) -> None:
         async with a_world() as world:

@@ -77,7 +77,7 @@ def test_both_forms_of_the_last_word_are_read_as_the_page_says() -> None:
     wanted, sightings = Wanted.of(None, ("val_loss",), "epoch"), Sightings()
     found = parse_termination(json_after("### 4. "), wanted, sightings)
     assert [(o.step, o.values) for o in found] == [(26, {"val_loss": 0.12}), (27, {"val_loss": 0.11})]
-    assert sightings.checkpoint_step == 27
+    assert (sightings.acknowledged, sightings.checkpoint_step) == (25, 27)
     line = re.search(r"Lines as on stdout do as well: `(.+?)`", PAGE)
     assert line
     assert parse_termination(line[1], wanted) == [found[-1]]

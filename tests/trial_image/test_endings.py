@@ -109,6 +109,7 @@ rung_trial.finish()
     got = ended(python(program), RUNG_TERMINATION_LOG=str(log))
     assert got.code == code
     assert json.loads(log.read_bytes()) == {
+        "since": 0,
         "observations": [[1, {"loss": 0.5}], [2, {"loss": "NaN"}]],
         "outputs": {"model": "here"},
         "checkpoint_step": None,
@@ -159,7 +160,9 @@ with rung_trial.start() as trial:
             observations(port, since)
         trial.tell("")
         trial.end()
-    assert [step for step, _ in json.loads(log.read_bytes())["observations"]] == want
+    words = json.loads(log.read_bytes())
+    assert [step for step, _ in words["observations"]] == want
+    assert words["since"] == min(since or 0, 3)
 
 
 def test_a_checkpoint_after_it_does_not_take_the_last_observations_place() -> None:
@@ -239,17 +242,22 @@ def test_thinning_keeps_the_end_dense_and_the_beginning_sparse() -> None:
 @pytest.mark.parametrize(
     ("unread", "outputs", "want"),
     [
-        pytest.param([], {}, {"observations": [], "outputs": {}, "checkpoint_step": None}, id="nothing was ever said"),
+        pytest.param(
+            [],
+            {},
+            {"since": 0, "observations": [], "outputs": {}, "checkpoint_step": None},
+            id="nothing was ever said",
+        ),
         pytest.param(
             [(1, {"a": 1.0}), (1, {"checkpoint_step": 1.0})],
             {},
-            {"observations": [[1, {"a": 1}]], "outputs": {}, "checkpoint_step": 1},
+            {"since": 0, "observations": [[1, {"a": 1}]], "outputs": {}, "checkpoint_step": 1},
             id="a checkpoint has its own place",
         ),
         pytest.param(
             [(1, {"a": 1.0, "b" * 5000: 2.0})],
             {"model": "x" * 256},
-            {"observations": [[1, {"a": 1}]], "outputs": {}, "checkpoint_step": None},
+            {"since": 0, "observations": [[1, {"a": 1}]], "outputs": {}, "checkpoint_step": None},
             id="the first metrics of the last observation go before all else",
         ),
     ],

@@ -66,7 +66,7 @@ class Said:
         return "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in series.items())
 
     def last_words(self) -> bytes:
-        """{"observations": [[step, values], …], "outputs": {…}, "checkpoint_step": n}: what was not acknowledged.
+        """{"since": n, "observations": [[step, values], …], "outputs": {…}, "checkpoint_step": n}: not acknowledged.
 
         Too long, it is thinned from the oldest: every second one of the older half goes until it fits, so that the
         curve's shape and its end survive. The last is always there; then outputs give way, then its own last metrics.
@@ -75,8 +75,8 @@ class Said:
             told = [seen for seen in self.observations if seen[3].keys() != {"checkpoint_step"}]
             unread = [seen for seen in told if seen[0] >= self._acknowledged] or told[-1:]
             rows = [(step, dict(values)) for _, step, _, values in unread]
-            outputs, checkpoint_step = dict(self.outputs), self.last.get("checkpoint_step")
-        words: dict[str, object] = {"observations": rows, "outputs": outputs, "checkpoint_step": checkpoint_step}
+            since, outputs, saved = self._acknowledged, dict(self.outputs), self.last.get("checkpoint_step")
+        words: dict[str, object] = {"since": since, "observations": rows, "outputs": outputs, "checkpoint_step": saved}
         if self.stopping:
             words["stopping"] = True
         compact = json.JSONEncoder(separators=(",", ":")).encode

@@ -162,6 +162,7 @@ class Sightings:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
     problems: dict[str, None] = field(default_factory=dict)  # latest last; the oldest give way
     outputs: dict[str, str] = field(default_factory=dict)
+    acknowledged: int = 0  # the last word's `since`: the SDK's observations before that one were fetched by somebody
     checkpoint_step: float | None = None
     checkpoints: deque[float] = field(default_factory=lambda: deque(maxlen=CHECKPOINTS_KEPT))  # ascending
 

@@ -131,19 +131,26 @@ class Probe:
         found = parse_termination(message, wanted, self._sightings, step=self._history.last_step)
         if message:
             self._looked["the termination message"] = "read"
+        automatic = self.target.spec.source is MetricSource.AUTO
+        if automatic and self._sightings.acknowledged > self._sdk.since:
+            # fetched by an operator that may not have lived to record it; before the rest, as a curve is told in order
+            self.source = MetricSource.HTTP
+            await self._finish_log()
         self._add(found)
         torn = self.source is MetricSource.HTTP and not message  # killed before its last word
         incomplete = not wanted.names <= self._history.metrics or torn
-        automatic = self.target.spec.source is MetricSource.AUTO
         if self.source is MetricSource.LOG or (automatic and incomplete):
-            try:
-                async with self._logs, asyncio.timeout(FINISH_SECONDS):
-                    said = await self._read_log_on(CHUNKS_AT_THE_END, last=True)
-                if self.source is None and said.news:
-                    self.source = MetricSource.LOG
-            except TimeoutError:
-                self._sightings.problem(f"the log took more than {FINISH_SECONDS:g} s: its end is not read")
+            await self._finish_log()
         self._sightings.unmatched(wanted, self._history.metrics)
+
+    async def _finish_log(self) -> None:
+        try:
+            async with self._logs, asyncio.timeout(FINISH_SECONDS):
+                said = await self._read_log_on(CHUNKS_AT_THE_END, last=True)
+            if self.source is None and said.news:
+                self.source = MetricSource.LOG
+        except TimeoutError:
+            self._sightings.problem(f"the log took more than {FINISH_SECONDS:g} s: its end is not read")
 
     def seen(self) -> Seen:
         """A snapshot."""

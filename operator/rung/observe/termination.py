@@ -1,9 +1,9 @@
 """The last word: a container's termination message (4 KiB at most), in any of the forms that a trial may leave it.
 
-    {"observations": [[27, {"val_loss": 0.31}], …], "outputs": {…}, "checkpoint_step": 27}  the SDK: what was not read
-    {"observations": [{"step": 27, "values": {…}}]}                                         the same, written out
-    {"val_loss": 0.31, "epoch": 27}                                                         one bare report
-    epoch=27 val_loss=0.31                                                                  lines, as in a log
+    {"since": 26, "observations": [[27, {"val_loss": 0.31}], …], "outputs": {…}, …}  the SDK: what was not read
+    {"observations": [{"step": 27, "values": {…}}]}                                  the same, written out
+    {"val_loss": 0.31, "epoch": 27}                                                  one bare report
+    epoch=27 val_loss=0.31                                                           lines, as in a log
 
 The kubelet cuts a message at 4,096 bytes and, with `FallbackToLogsOnError`, puts the log's tail there: a torn first or
 last line is no error. A report without a step belongs to the last step that is known of the trial, since it speaks of
@@ -13,6 +13,7 @@ what was reached.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,7 +27,7 @@ MESSAGE_BYTES: Final = 12 * 1024  # the kubelet's limit for a pod; for a contain
 def parse_termination(
     message: str | bytes | None, wanted: Wanted, sightings: Sightings | None = None, *, step: float | None = None
 ) -> list[Observation]:
-    """The observations of a termination message; outputs, names and problems go into `sightings`.
+    """The observations of a termination message; all else that it says goes into `sightings`.
 
     `step` is the last known step of the trial. Never raises: a message that says nothing gives nothing.
     """
@@ -43,6 +44,9 @@ def parse_termination(
         observation = _observation(report, wanted, steps, sightings)
         if observation is not None:
             found.append(observation)
+    since = number_of(document.get("since"))
+    if since is not None and math.isfinite(since):
+        sightings.acknowledged = int(since)
     sightings.output(document.get("outputs"))
     sightings.checkpoint(number_of(document.get("checkpoint_step")))
     return found
