@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rung.api.errors import InvalidStudy
-from rung.api.facts import AttemptEnd, MetricSummary, Observation, TrialFacts, TrialState
+from rung.api.facts import AttemptEnd, MetricSummary, Observation, RungRecord, TrialFacts, TrialState, Verdict
 from rung.api.study import Reduce
 from rung.brain.judging import finite
 from rung.brain.measure import reduced, summarised
 from rung.brain.plan import Plan
+from rung.brain.trials import curve_of
 
 from .world import World, a_plan
 
@@ -199,3 +200,25 @@ def test_finite_keeps_the_finite_ones_and_nothing_else(values: dict[str, float])
     assert all(math.isfinite(v) for v in kept.values())
     assert kept == {k: v for k, v in values.items() if k in kept}
     assert all(not math.isfinite(values[k]) for k in values.keys() - kept.keys())
+
+
+@pytest.mark.parametrize(
+    ("steps", "verdict", "want"),
+    [
+        pytest.param(
+            (1, 2, 3, 4, 5), Verdict.STOP, (1, 2, 3), id="what came after the rung that stopped it is left out"
+        ),
+        pytest.param((1, 2, 4, 5), Verdict.STOP, (1, 2, 4), id="a later report served the rung"),
+        pytest.param((1, 2, 3, 4, 5), Verdict.CONTINUE, (1, 2, 3, 4, 5), id="it went on"),
+    ],
+)
+def test_samplers_see_of_a_stopped_trial_what_its_stop_rested_on(
+    steps: tuple[int, ...], verdict: Verdict, want: tuple[int, ...]
+) -> None:
+    facts = replace(
+        a_trial(),
+        curve=tuple(Observation(float(step), {"loss": 1.0 / step}) for step in steps),
+        rungs=(RungRecord(1, 1.0, 1, Verdict.CONTINUE, ""), RungRecord(3, 0.3, 2, verdict, "")),
+    )
+    plan = a_plan(scheduler={"type": "ASHA", "resource": {"metric": "epoch", "min": 1, "max": 9}})
+    assert [step for step, _ in curve_of(plan, facts)] == list(want)

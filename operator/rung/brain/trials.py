@@ -275,7 +275,7 @@ class Trials:
             state=facts.state,
             objectives=measure.objectives(facts.values) if facts.finished and facts.values else None,
             violations=measure.violations(facts.values),
-            curve=self._curve(facts),
+            curve=curve_of(self.plan, facts),
             deviations=measure.errors(facts.values),
         )
         if facts.finished:
@@ -296,16 +296,9 @@ class Trials:
             state=TrialState.PENDING if open_ else result.state,
             objectives=None if open_ or not result.values else measure.objectives(result.values),
             violations=measure.violations({} if open_ else result.values),
-            curve=self._curve(first),
+            curve=curve_of(self.plan, first),
             deviations=() if open_ else result.errors,
         )
-
-    def _curve(self, facts: TrialFacts) -> tuple[tuple[float, float], ...]:
-        """What trials are ranked by, smaller is better; of attempts that end at rungs the values there."""
-        measure = self.plan.measure
-        if not self.plan.rung_by_rung:
-            return measure.ranked_curve(facts)
-        return tuple((float(record.step), measure.ranking.rank(record.value)) for record in facts.rungs)
 
     def _subtract(self, facts: TrialFacts) -> None:
         self.counts[facts.state] -= 1
@@ -351,3 +344,17 @@ class Trials:
             step=step,
             target=target if saved_by_scheduler else None,
         )
+
+
+def curve_of(plan: Plan, facts: TrialFacts) -> tuple[tuple[float, float], ...]:
+    """What trials are ranked by, smaller is better, as samplers see it: of attempts that end at rungs the values there.
+
+    Nothing after the rung that stopped it: how far a trial still came until it had ended is chance.
+    """
+    measure = plan.measure
+    if plan.rung_by_rung:
+        return tuple((float(record.step), measure.ranking.rank(record.value)) for record in facts.rungs)
+    curve = measure.ranked_curve(facts)
+    stopped = next((record.step for record in facts.rungs if record.verdict is Verdict.STOP), None)
+    end = None if stopped is None else measure.arrival(facts, stopped)
+    return curve if end is None else tuple(point for point in curve if point[0] <= end)

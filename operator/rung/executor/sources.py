@@ -24,6 +24,7 @@ from rung.api.trial import Trial
 from rung.brain.measure import BUILT_IN, Figure, Measure
 from rung.brain.plan import Plan, Source
 from rung.brain.repeats import RESULTS, result_of, root_of
+from rung.brain.trials import curve_of
 from rung.executor.record import recorded
 from rung.search.enqueued import EnqueuedPoint, check_point
 from rung.search.protocol import Told
@@ -123,16 +124,13 @@ def _best_first(there: Plan, assignments: Sequence[Sequence[Run]]) -> list[int]:
 def _told(view: Plan, runs: Sequence[TrialFacts], source: str = "") -> Told:
     """An assignment as samplers see it, by the plan's measure."""
     measure, first, result = view.measure, runs[0], result_of(view, runs)
-    curve = measure.ranked_curve(first)
-    if view.rung_by_rung:
-        curve = tuple((float(record.step), measure.ranking.rank(record.value)) for record in first.rungs)
     return Told(
         number=first.number,
         parameters=first.parameters,
         state=result.state,
         objectives=measure.objectives(result.values) if result.values else None,
         violations=measure.violations(result.values),
-        curve=curve,
+        curve=curve_of(view, first),
         deviations=result.errors,
         source=source,
     )
