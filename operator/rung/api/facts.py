@@ -8,9 +8,10 @@ GPU time GPU-seconds, steps the study's fidelity resource (whole numbers at rung
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 
 Value = float | int | str
 Assignment = Mapping[str, Value]
@@ -204,8 +205,10 @@ class TrialFacts:
         return self.state in FINISHED
 
 
-def merged(curve: Iterable[Observation], more: Iterable[Observation]) -> tuple[Observation, ...]:
-    """Both, ordered by step; where a step and a metric occur twice the later word (of `more`) holds."""
+def merged(curve: tuple[Observation, ...], more: tuple[Observation, ...]) -> tuple[Observation, ...]:
+    """Both, ordered by step as `curve` is; where a step and a metric occur twice the later word (of `more`) holds."""
+    if all(before.step < after.step for before, after in pairwise((*curve[-1:], *more))):
+        return curve + more
     by_step: dict[float, dict[str, float]] = {}
     for observation in (*curve, *more):
         by_step.setdefault(observation.step, {}).update(observation.values)

@@ -23,7 +23,7 @@ DEFAULT_STEPS = 27
 """Steps of a trial whose study names no resource: three rungs' worth at eta 3."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """One running attempt: when it started and what it will say."""
 
@@ -31,7 +31,7 @@ class Run:
     started_at: float
     seconds_per_step: float
     observations: tuple[Observation, ...]
-    begins: int = 0  # the step from which it trains: observations[begins] is its first
+    told: int = 0  # so many observations have been seen; at first those of the trial that it goes on from
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class SimulatedBody:
                 exit_code=0,
                 collected=True,
             )
-        observations = run.observations[run.begins : said]
+        observations, run.told = run.observations[run.told : said], said
         if self.plan.population is None:
             return Sight(attempt, observations, last_observed_at=self.now)
         steps = tuple(observation.step for observation in observations)
