@@ -243,7 +243,7 @@ class ExecutorContract(ABC):
 
     async def test_a_clone_trains_on_from_its_parents_checkpoint(self) -> None:
         study = a_study(
-            arguments=("--sleep=0.05",), scheduler=a_population(4), limits={"parallelism": 4}, trial=CHECKPOINTS
+            arguments=("--sleep=0.3",), scheduler=a_population(4), limits={"parallelism": 4}, trial=CHECKPOINTS
         )
         got = await self.run(study)
         stopped = [facts.number for facts in got.trials if any(r.verdict is Verdict.STOP for r in facts.rungs)]

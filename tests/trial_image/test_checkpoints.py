@@ -75,7 +75,7 @@ with rung_trial.start() as trial:
         ]
         trial.tell("")
         trial.end()
-    assert log.read_text() == '{"observations":[[3,{"loss":1}]],"outputs":{},"checkpoint_step":3}'
+    assert log.read_text() == '{"since":0,"observations":[[3,{"loss":1}]],"outputs":{},"checkpoint_step":3}'
 
 
 def test_a_step_that_is_trained_twice_keeps_its_first_checkpoint(tmp_path: Path) -> None:
