@@ -64,6 +64,17 @@ async def test_the_next_waits_as_long_as_the_lease_is_renewed(kube: Kube, namesp
     await asyncio.gather(two, return_exceptions=True)
 
 
+async def test_a_lease_whose_renewal_was_cut_short_is_handed_back_all_the_same(kube: Kube, namespace: str) -> None:
+    work = Leader()
+    seldom = Timing(duration=30.0, renew_deadline=20.0, retry=10.0)
+    one = asyncio.create_task(an_elector(kube, namespace, "one", seldom).run(work))
+    await within(10, work.started.wait())
+    await kube.patch("leases", namespace, NAME, {"spec": {"leaseDurationSeconds": 29}})  # a write it has no answer of
+    work.may_end.set()
+    await within(10, one)
+    assert (await kube.get("leases", namespace, NAME))["spec"]["holderIdentity"] == ""
+
+
 async def test_the_next_takes_over_at_once_when_the_lease_is_handed_back(kube: Kube, namespace: str) -> None:
     first, second = Leader(), Leader()
     one = asyncio.create_task(an_elector(kube, namespace, "one", LONG).run(first))

@@ -223,13 +223,21 @@ class Elector:
             self._lease = await self._kube.replace("leases", self._namespace, self._name, document)
 
     async def _release(self) -> None:
-        """Hand the lease back, if it is still as we left it. Best effort: if not, it expires."""
-        if self._lease is None:
+        """Hand the lease back, if it is still ours. Best effort: if not, it expires."""
+        lease, self._lease = self._lease, None
+        if lease is None:
             return
-        lease = {**self._lease, "spec": {**self._lease["spec"]}}
-        lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": RELEASED_DURATION}
-        self._lease = None
         with contextlib.suppress(KubeError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
-                await self._kube.replace("leases", self._namespace, self._name, lease)
+                try:
+                    await self._give_up(lease)
+                except Conflict:  # the end may have cut a renewal short, written by then
+                    found = await self._get()
+                    if found is None or found["spec"].get("holderIdentity") != self.identity:
+                        return
+                    await self._give_up(found)
                 log.info("lease handed back", extra={"lease": self._name})
+
+    async def _give_up(self, lease: Document) -> None:
+        spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": RELEASED_DURATION}
+        await self._kube.replace("leases", self._namespace, self._name, {**lease, "spec": spec})
