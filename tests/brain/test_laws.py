@@ -37,7 +37,7 @@ events = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["step", "steps",
 
 
 def run(scheduler: str, script: list[tuple[int, str]], *, lazy: bool = False) -> World:
-    """A world after this script: event k happens to the (k mod running)-th running trial; `lazy` keeps ended pods ending."""
+    """A world after this script (`World.happen`); `lazy` keeps ended pods ending."""
     repeats = REPEATS.get(scheduler.rpartition("-")[2])
     more: dict[str, Any] = {} if repeats is None else {"repeats": repeats}
     asked = SCHEDULERS[scheduler]
@@ -48,19 +48,8 @@ def run(scheduler: str, script: list[tuple[int, str]], *, lazy: bool = False) ->
     for pick, what in script:
         if not lazy:
             world.let_end()
-        candidates = sorted(set(world.running) - world.ending)
-        if not candidates:
+        if not world.happen(pick, what):
             break
-        number = candidates[pick % len(candidates)]
-        match what:
-            case "step":
-                world.advance(number)
-            case "steps":
-                world.advance(number, 4)
-            case "crash":
-                world.finish(number, AttemptEnd.CRASHED)
-            case _:
-                world.finish(number, AttemptEnd.DISRUPTED, 143)
     return world
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rung.api.errors import InvalidStudy
-from rung.api.facts import AttemptEnd, TrialFacts, TrialState, Verdict
+from rung.api.facts import TrialFacts, TrialState, Verdict
 from rung.api.study import parse_study
 from rung.brain import Plan, StudyRecord
 from rung.brain.population import lineage
@@ -55,24 +55,12 @@ def a_world(plan: Plan | None = None, *, checkpoint_every: int = 1) -> World:
 
 
 def play(world: World, script: list[tuple[int, str]]) -> World:
+    """A world after this script (`World.happen`); a lazy step finds pods that were told to end still ending."""
     for pick, what in script:
         if what != "lazy":
             world.let_end()
-        candidates = sorted(set(world.running) - world.ending)
-        if not candidates:
+        if not world.happen(pick, "step" if what == "lazy" else what):
             break
-        number = candidates[pick % len(candidates)]
-        match what:
-            case "crash":
-                world.finish(number, AttemptEnd.CRASHED)
-            case "disrupt":
-                world.finish(number, AttemptEnd.DISRUPTED, 143)
-            case "memory":
-                world.finish(number, AttemptEnd.OUT_OF_MEMORY, 137)
-            case "steps":
-                world.advance(number, 4)
-            case _:
-                world.advance(number)
         check_population(world)
     return world
 

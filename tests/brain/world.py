@@ -135,6 +135,27 @@ class World:
         )
         return self.reconcile({number: self.sight(number, over, said)})
 
+    def happen(self, pick: int, what: str) -> bool:
+        """Let something happen to the (pick mod running)-th of the trials that run. False: none does."""
+        candidates = sorted(set(self.running) - self.ending)
+        if not candidates:
+            return False
+        number = candidates[pick % len(candidates)]
+        match what:
+            case "step":
+                self.advance(number)
+            case "steps":
+                self.advance(number, 4)
+            case "crash":
+                self.finish(number, AttemptEnd.CRASHED)
+            case "disrupt":
+                self.finish(number, AttemptEnd.DISRUPTED, 143)
+            case "memory":
+                self.finish(number, AttemptEnd.OUT_OF_MEMORY, 137)
+            case _:
+                raise ValueError(f"{what!r} is nothing that happens to a trial")
+        return True
+
     def let_end(self) -> None:
         """Attempts that were told to end have ended."""
         while self.ending:

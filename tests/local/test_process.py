@@ -31,6 +31,14 @@ def wait(process: Process) -> None:
     process.close()
 
 
+def group_ends(process: Process) -> None:
+    """The kernel ends a group's members one by one: the last may need a moment longer than the first."""
+    deadline = time.monotonic() + WITHIN
+    while group_lives(process.pid):
+        assert time.monotonic() < deadline, "the group lives on"
+        time.sleep(0.005)
+
+
 def log_says(folder: Path, text: str) -> None:
     deadline = time.monotonic() + WITHIN
     while text not in (folder / "log").read_text():
@@ -89,20 +97,14 @@ def test_who_ignores_the_signal_is_killed_after_the_grace_period(tmp_path: Path)
     process.tell_to_end()
     wait(process)
     assert process.end()[:2] == (AttemptEnd.DISRUPTED, 137)
-    deadline = time.monotonic() + WITHIN  # the kernel ends a group's members one by one
-    while group_lives(process.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    group_ends(process)
 
 
 def test_children_that_a_program_leaves_behind_are_killed(tmp_path: Path) -> None:
     process = shell(tmp_path, "sleep 60 & exit 0")
     wait(process)
     assert process.end()[0] is AttemptEnd.COMPLETED
-    deadline = time.monotonic() + WITHIN
-    while group_lives(process.pid):
-        assert time.monotonic() < deadline, "the child lives on"
-        time.sleep(0.005)
+    group_ends(process)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,11 @@ class TrialFacts:
         return self.curve[-1].step if self.curve else None
 
     @property
+    def stopped_at(self) -> int | None:
+        """The step of the rung at which the scheduler stopped it; None: it did not."""
+        return next((record.step for record in self.rungs if record.verdict is Verdict.STOP), None)
+
+    @property
     def finished(self) -> bool:
         """Nothing more will happen to this trial."""
         return self.state in FINISHED

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import replace
 
-from rung.api.facts import EnqueuedKey, TrialFacts, TrialState, Verdict
+from rung.api.facts import EnqueuedKey, TrialFacts, TrialState
 from rung.brain.board import Board, Incumbent
 from rung.brain.decisions import running_seconds
 from rung.brain.plan import Plan
@@ -196,7 +196,7 @@ class Trials:
         if self.plan.population is None:
             return None
         if facts.state is TrialState.STOPPED:
-            return next((record.step for record in facts.rungs if record.verdict is Verdict.STOP), None)
+            return facts.stopped_at
         if facts.state is TrialState.INFEASIBLE:  # at the rung that it was to reach, unless that is the end
             rung = self.plan.next_rung(facts)
             return None if rung == self.plan.target else rung
@@ -331,7 +331,7 @@ class Trials:
         return facts if self.plan.sampler.learns else replace(facts, curve=facts.curve[-1:])
 
     def _spent(self, facts: TrialFacts, now: float) -> Spent:
-        stopped = facts.state is TrialState.STOPPED and any(r.verdict is Verdict.STOP for r in facts.rungs)
+        stopped = facts.state is TrialState.STOPPED and facts.stopped_at is not None
         saved_by_scheduler = stopped and self.plan.population is None  # a clone spends what its predecessor did not
         step, target = facts.step or 0.0, self.plan.target
         if self.plan.rung_by_rung:  # each rung begins at nothing: the steps of all of them are trained
@@ -355,6 +355,5 @@ def curve_of(plan: Plan, facts: TrialFacts) -> tuple[tuple[float, float], ...]:
     if plan.rung_by_rung:
         return tuple((float(record.step), measure.ranking.rank(record.value)) for record in facts.rungs)
     curve = measure.ranked_curve(facts)
-    stopped = next((record.step for record in facts.rungs if record.verdict is Verdict.STOP), None)
-    end = None if stopped is None else measure.arrival(facts, stopped)
+    end = None if facts.stopped_at is None else measure.arrival(facts, facts.stopped_at)
     return curve if end is None else tuple(point for point in curve if point[0] <= end)

@@ -26,25 +26,20 @@ def main(given: argparse.Namespace) -> int:
             problems += 1
             continue
         for source in sources:
-            found = problem(source)
-            print(f"{source.label}: {_can_run(source) if found is None else found}")
-            problems += found is not None
+            try:
+                print(f"{source.label}: {_can_run(source)}")
+            except InvalidStudy as problem:
+                print(f"{source.label}: {problem}")
+                problems += 1
     if problems:
         print(f"{problems} of them cannot run", file=sys.stderr)
     return BAD if problems else GOOD
 
 
 def _can_run(source: Source) -> str:
-    note = remark(Plan.of(source.study()))
+    """That it can, and what is remarkable about it. Raises InvalidStudy: why it cannot."""
+    plan = Plan.of(source.study())
+    check_runnable(plan.spec)
+    check_pod_template(plan.study)
+    note = remark(plan)
     return f"can run; {note}" if note else "can run"
-
-
-def problem(source: Source) -> InvalidStudy | None:
-    """Why the study cannot run; None if it can."""
-    try:
-        plan = Plan.of(source.study())
-        check_runnable(plan.spec)
-        check_pod_template(plan.study)
-    except InvalidStudy as error:
-        return error
-    return None

@@ -60,7 +60,10 @@ class CurveExtrapolation(AtSteps):
     def __init__(self, low: int, high: int, *, wording: Wording | None = None) -> None:
         """Raises ValueError unless 1 <= low <= high."""
         super().__init__(evenly(low, high), high, wording)
-        self._end = high
+
+    @property
+    def _end(self) -> int:
+        return self._steps[-1]
 
     def word(self, table: RungTable, entry: Entry) -> tuple[Verdict, str]:
         """Stop if the forecast leaves too little hope."""

@@ -3,8 +3,8 @@
 n, d      trials, searched parameters
 u         (n, d)  each trial's point in the unit cube; 0.5 where a parameter is inactive or unknown
 active    (n, d)  whether the trial has a value there
-trials    (n,)    the facts; other studies' first, then this one's, each by number: the last are the newest, and the
-                  order of arrival makes no difference
+trials    (n,)    the facts by their place (`Told.place`): the last are the newest, and the order of arrival makes no
+                  difference
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
 from rung.api.facts import Assignment
-from rung.search.axes import Bools
-from rung.search.protocol import Told
+from rung.search.axes import Bools, Ints
+from rung.search.protocol import Place, Told
 from rung.space.space import Array, Space
-
-_Key: TypeAlias = tuple[bool, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,13 @@ def rows(space: Space, trials: Sequence[Told]) -> tuple[Array, Bools]:
     return u, active
 
 
+def sources(trials: Sequence[Told]) -> Ints:
+    """(n,) Which study each trial is of. 0: this one; 1, 2, …: the others, in the order of their names."""
+    names = sorted({trial.source for trial in trials} - {""})
+    number_of = {"": 0, **{name: k + 1 for k, name in enumerate(names)}}
+    return np.array([number_of[trial.source] for trial in trials], dtype=np.intp)
+
+
 class Encoder:
     """Turns histories into arrays, and remembers the rows of the last one: a study grows by a trial at a time.
 
@@ -51,7 +55,7 @@ class Encoder:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._rows: tuple[dict[_Key, tuple[Assignment, int]], Array, Bools] = (
+        self._rows: tuple[dict[Place, tuple[Assignment, int]], Array, Bools] = (
             {},
             np.empty((0, space.d)),
             np.empty((0, space.d), dtype=bool),
@@ -59,7 +63,7 @@ class Encoder:
 
     def observed(self, history: Sequence[Told]) -> Observed:
         """The history in order, as arrays."""
-        keys = [(not told.source, told.source, told.number) for told in history]
+        keys = [told.place for told in history]
         trials = list(history)
         if not all(map(operator.lt, keys, keys[1:])):  # it mostly arrives in order
             order = sorted(range(len(keys)), key=keys.__getitem__)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from rung.api.facts import Assignment, EnqueuedKey, TrialState
 from rung.space.space import Space
+
+Place: TypeAlias = tuple[bool, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Told:
     def value(self) -> float | None:
         """The first objective; None: there is none (yet)."""
         return self.objectives[0] if self.objectives else None
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in a history: other studies' first, by name, then this one's, each by number."""
+        return (not self.source, self.source, self.number)
 
 
 @dataclass(frozen=True, slots=True)

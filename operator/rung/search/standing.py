@@ -74,8 +74,7 @@ def concluded(history: Iterable[Told]) -> list[Told]:
     known = [
         told for told in history if told.state in _BROKEN or (told.state.finished and _reached(told) is not _NOWHERE)
     ]
-    known.sort(key=lambda told: (not told.source, told.source, told.number))
-    return known
+    return sorted(known, key=lambda told: told.place)
 
 
 def places(trials: Sequence[Told]) -> Array:

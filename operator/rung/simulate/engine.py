@@ -1,9 +1,9 @@
 """The simulated body: the same brain over curves and a virtual clock. Hours of training pass in milliseconds.
 
 A trial reports at the steps where something may be decided (rungs and its last step; every step where a goal could be met in
-mid-flight), and each report carries the whole curve up to it, as a scrape of a real trial would. A clone goes on at the step
-of its parent's checkpoint, along the curve of its own parameters: what it inherits beyond the step is not simulated. Every
-step has a checkpoint.
+mid-flight), and each report carries what the trial has said since the last one, as a scrape of a real trial does. A clone
+goes on at the step of its parent's checkpoint, along the curve of its own parameters: what it inherits beyond the step is not
+simulated. Every step has a checkpoint.
 """
 
 from __future__ import annotations

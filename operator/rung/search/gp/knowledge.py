@@ -5,7 +5,7 @@
     E  (n, m)   standard error of each objective: reported by the trial, or of the forecast where it was stopped
     C  (n, c)   violations; NaN: not reported
     failed (n,)  finished without objectives: Failed, Infeasible
-    source (n,)  0: this study; 1, 2, …: the others, in the order of their names
+    source (n,)  which study each is of (`observed.sources`)
 
 Rows are in the order of `observed`, so the order in which facts arrive makes no difference.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from rung.api.facts import TrialState
 from rung.search.gp.forecast import forecast
-from rung.search.observed import Encoder
+from rung.search.observed import Encoder, sources
 from rung.search.protocol import Setting, Told
 from rung.space.space import Array
 
@@ -73,9 +73,7 @@ class Reader:
             if trial.deviations:
                 errors[i] = [deviation or 0.0 for deviation in trial.deviations]
         violations = _table([trial.violations for trial in says], setting.constraints)
-        names = sorted({trial.source for trial in says} - {""})
-        number_of = {"": 0, **{name: k + 1 for k, name in enumerate(names)}}
-        source = np.array([number_of[trial.source] for trial in says], dtype=np.intp)
+        source = sources(says)
         failed = np.array([trial.state in _BROKEN and not trial.objectives for trial in says], dtype=bool)
         if setting.target is not None:
             _complete(says, y, errors, source, setting.target)

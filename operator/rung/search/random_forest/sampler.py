@@ -29,7 +29,7 @@ from scipy.special import ndtri
 from rung.search.axes import Activity, Bools, Ints, axes_of
 from rung.search.fitting import fitting
 from rung.search.gp.acquisition import log_ei
-from rung.search.observed import Encoder, Observed
+from rung.search.observed import Encoder, Observed, sources
 from rung.search.protocol import Proposal, Request, Setting
 from rung.search.random_forest.forest import Forest, grow
 from rung.search.randomness import generator
@@ -104,9 +104,7 @@ class RandomForestSampler:
         u = learned.u
         x = self._features(u, learned.active)
         y = ndtri(np.where(np.isnan(place), 0.5, place))
-        sources = sorted({told.source for told in learned.trials} | {""})
-        study = np.array([sources.index(told.source) for told in learned.trials], dtype=float)
-        forest = grow(np.column_stack([x[:, :-1], study]), y, self._kinds, random, trees=TREES)
+        forest = grow(np.column_stack([x[:, :-1], sources(learned.trials)]), y, self._kinds, random, trees=TREES)
         finished = np.flatnonzero(~np.isnan(place))
         best = float(forest.predict(x[finished])[0].min())
         incumbents = u[finished[np.argsort(place[finished], kind="stable")[:INCUMBENTS]]]
