@@ -29,10 +29,10 @@ def judge_ms(scheduler: Scheduler) -> float:
     random, table = np.random.default_rng(0), RungTable()
     seconds: list[float] = []
     for number in range(TRIALS + ASKED):
-        bracket = scheduler.bracket(number)
+        bracket = scheduler.bracket(number, table)
         entry = Entry(number, scheduler.rungs(bracket)[0], float(random.random()), number + 1)
         began = time.process_time()
-        table.add(entry, bracket, scheduler.judge(table, entry).verdict)
+        table.add(entry, bracket, scheduler.judge(table, entry, bracket).verdict)
         if scheduler.synchronous and number >= TRIALS:
             heard = number
             scheduler.settle(table, bracket, lambda n, heard=heard: Membership.ALIVE if n > heard else Membership.GONE)
@@ -52,7 +52,7 @@ def report_ms(kind: SchedulerType, rungs: Scheduler) -> float:
     }
     facts = []
     for number in range(TRIALS):
-        x, bracket = float(random.random()), rungs.bracket(number)
+        x, bracket = float(random.random()), rungs.bracket(number, RungTable())
         step = rungs.rungs(bracket)[0]
         record = {"step": step, "value": x, "order": number + 1, "verdict": "Stop"}
         facts.append(
@@ -66,7 +66,7 @@ def report_ms(kind: SchedulerType, rungs: Scheduler) -> float:
         trial = running.pop(0)
         if trial is None:
             raise AssertionError("half of the trials are left")
-        step = rungs.rungs(rungs.bracket(trial.number))[0]
+        step = rungs.rungs(rungs.bracket(trial.number, RungTable()))[0]
         began = time.process_time()
         optimizer.report(trial.number, step, float(random.random()))
         seconds.append(time.process_time() - began)

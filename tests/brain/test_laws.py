@@ -21,6 +21,7 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "hyperband": {"type": "Hyperband", "resource": RESOURCE},
     "median": {"type": "MedianStop", "resource": RESOURCE},
     "asha-restart": {"type": "ASHA", "mode": "Restart", "resource": RESOURCE},
+    "hypertune": {"type": "HyperTune", "resource": RESOURCE},
     "pasha-restart": {"type": "PASHA", "mode": "Restart", "resource": RESOURCE},
     "halving-restart": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
     "hyperband-restart": {"type": "Hyperband", "mode": "Restart", "resource": RESOURCE},
@@ -104,7 +105,7 @@ def test_every_study_comes_to_its_end(scheduler: str, script: list[tuple[int, st
 
 
 @pytest.mark.parametrize(
-    "scheduler", ["asha", "median", "asha-restart", "pasha-restart", "asha-all", "pbt", "pbt-many"]
+    "scheduler", ["asha", "median", "hypertune", "asha-restart", "pasha-restart", "asha-all", "pbt", "pbt-many"]
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=events)

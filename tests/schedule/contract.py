@@ -43,6 +43,7 @@ class Played:
     entries: list[Entry] = field(default_factory=list)  # as recorded
     table: RungTable = field(default_factory=RungTable)
     judgements: dict[tuple[int, int], Judgement] = field(default_factory=dict)  # the final ones
+    brackets: dict[int, int] = field(default_factory=dict)  # by trial number, as recorded when it was created
     finished: set[int] = field(default_factory=set)
 
     def verdicts(self) -> dict[tuple[int, int], Verdict]:
@@ -53,18 +54,22 @@ class Played:
         assert key not in self.judgements or self.judgements[key].verdict is Verdict.OPEN, f"judged twice: {judgement}"
         self.judgements[key] = judgement
 
-    def bracket(self, entry: Entry) -> int:
-        return self.scheduler.bracket(entry.number)
+    def create(self, number: int) -> None:
+        self.brackets[number] = self.scheduler.bracket(number, self.table)
+
+    def rungs(self, number: int) -> tuple[int, ...]:
+        return self.scheduler.rungs(self.brackets[number])
 
     def records(self) -> list[tuple[Entry, int, Verdict]]:
-        return [(e, self.bracket(e), self.judgements[e.number, e.rung].verdict) for e in self.entries]
+        return [(e, self.brackets[e.number], self.judgements[e.number, e.rung].verdict) for e in self.entries]
 
 
-def entry_of(scheduler: Scheduler, course: Course, number: int, rung: int, order: int) -> Entry:
-    """With the statistic that the scheduler asks for, over the rungs up to this one."""
-    if scheduler.statistic is Statistic.REDUCED:
+def entry_of(played: Played, course: Course, number: int, rung: int) -> Entry:
+    """The next one, with the statistic that the scheduler asks for, over the rungs up to this one."""
+    order = len(played.entries) + 1
+    if played.scheduler.statistic is Statistic.REDUCED:
         return Entry(number, rung, course.said(number, rung), order)
-    so_far = [course.said(number, r) for r in scheduler.rungs(scheduler.bracket(number)) if r <= rung]
+    so_far = [course.said(number, r) for r in played.rungs(number) if r <= rung]
     return Entry(number, rung, sum(so_far) / len(so_far), order, min(so_far))
 
 
@@ -75,19 +80,20 @@ def play(scheduler: Scheduler, course: Course) -> Played:
     created = 0
     while created < course.trials or running:
         while created < course.trials and len(running) < course.parallelism:
+            played.create(created)
             running[created] = 0
             created += 1
         number = mixing.choice(sorted(running))
-        rungs = scheduler.rungs(scheduler.bracket(number))
+        rungs = played.rungs(number)
         if running[number] == len(rungs) or running[number] == course.failing.get(number):
             del running[number]
             played.finished.add(number)
         else:
             rung = rungs[running[number]]
             running[number] += 1
-            entry = entry_of(scheduler, course, number, rung, len(played.entries) + 1)
-            judgement = scheduler.judge(played.table, entry)
-            played.table.add(entry, scheduler.bracket(number), judgement.verdict)
+            entry = entry_of(played, course, number, rung)
+            judgement = scheduler.judge(played.table, entry, played.brackets[number])
+            played.table.add(entry, played.brackets[number], judgement.verdict)
             played.entries.append(entry)
             played.note(judgement)
         settle(scheduler, played, expectation(course, created, running))
@@ -135,7 +141,7 @@ class SchedulerContract:
     @laws
     def test_a_bracket_has_ascending_rungs_up_to_the_target(self, number: int) -> None:
         scheduler = self.make()
-        rungs = scheduler.rungs(scheduler.bracket(number))
+        rungs = scheduler.rungs(scheduler.bracket(number, RungTable()))
         assert list(rungs) == sorted(set(rungs))
         assert 1 <= len(rungs) <= 32
         assert rungs[-1] == scheduler.target
@@ -199,7 +205,7 @@ class SchedulerContract:
 
     def test_an_entry_at_a_step_that_is_no_rung_is_refused(self) -> None:
         with pytest.raises(ValueError, match="is none of"):
-            self.make().judge(RungTable(), Entry(0, 9_999, 0.5, 1))
+            self.make().judge(RungTable(), Entry(0, 9_999, 0.5, 1), 0)
 
 
 class AsynchronousContract(SchedulerContract):
@@ -221,7 +227,8 @@ class AsynchronousContract(SchedulerContract):
         """Whatever else the table holds by then, and in whatever order it was filled."""
         played = play(self.make(), course)
         table = RungTable.of(data.draw(st.permutations(played.records())))
-        assert [self.make().judge(table, entry) for entry in played.entries] == [
+        brackets = played.brackets
+        assert [self.make().judge(table, entry, brackets[entry.number]) for entry in played.entries] == [
             played.judgements[entry.number, entry.rung] for entry in played.entries
         ]
 
@@ -260,7 +267,7 @@ class SynchronousContract(SchedulerContract):
         for bracket, step, rung in played.table.rungs():
             if step == played.scheduler.target:
                 continue
-            members = sum(played.scheduler.bracket(n) == bracket for n in range(course.trials))
+            members = list(played.brackets.values()).count(bracket)
             going = [e.number for e in rung if played.table.verdict(e.number, step) is Verdict.CONTINUE]
             assert len(going) <= self.places(bracket, step, members)
 
@@ -269,7 +276,7 @@ class SynchronousContract(SchedulerContract):
     def test_settling_again_finds_nothing_new(self, course: Course) -> None:
         played = play(self.make(), course)
         gone = dict.fromkeys(range(course.trials), Membership.GONE)
-        for bracket in {played.bracket(entry) for entry in played.entries}:
+        for bracket in {played.brackets[entry.number] for entry in played.entries}:
             found = played.scheduler.settle(played.table, bracket, lambda n: gone.get(n, Membership.NEVER))
             assert found == []
 
@@ -279,11 +286,12 @@ class SynchronousContract(SchedulerContract):
         scheduler = self.make()
         played = Played(scheduler)
         for number in range(course.trials):
-            first = scheduler.rungs(scheduler.bracket(number))[0]
-            entry = entry_of(scheduler, course, number, first, number + 1)
-            played.table.add(entry, scheduler.bracket(number))
-        last = scheduler.bracket(course.trials - 1)
-        if scheduler.bracket(course.trials) == last:
+            played.create(number)
+            entry = entry_of(played, course, number, played.rungs(number)[0])
+            played.table.add(entry, played.brackets[number])
+            played.entries.append(entry)
+        last = played.brackets[course.trials - 1]
+        if scheduler.bracket(course.trials, played.table) == last:
             assert scheduler.settle(played.table, last, lambda n: membership_before(course.trials, n)) == []
 
 

@@ -74,7 +74,7 @@ def verdicts(level: float, *, whole_runs: int) -> list[Verdict]:
         for step in range(1, 13):
             order += 1
             entry = Entry(number, step, end + 0.5 * step**-1.0, order)
-            judgement = scheduler.judge(table, entry)
+            judgement = scheduler.judge(table, entry, 0)
             table.add(entry, 0, judgement.verdict)
             if number == whole_runs:
                 found.append(judgement.verdict)

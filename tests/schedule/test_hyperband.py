@@ -48,7 +48,7 @@ class TestHyperbandWithTheFirstBracketsOnly(SynchronousContract):
 )
 def test_trials_go_through_the_brackets_by_number(number: int, bracket: int, rungs: tuple[int, ...]) -> None:
     scheduler = Hyperband(1, 81, 3)
-    assert scheduler.bracket(number) == bracket
+    assert scheduler.bracket(number, RungTable()) == bracket
     assert scheduler.rungs(bracket) == rungs
     assert number in scheduler.cohort(bracket).members
 
@@ -60,10 +60,11 @@ def test_cohorts_are_the_numbers_of_their_bracket(
     scheduler = Hyperband(low, low * eta ** (rungs - 1) + short, eta)
     length = len(scheduler.rungs(0))
     number = data.draw(st.integers(0, 3 * sum(bracket_sizes(length, eta))))
-    cohort = scheduler.cohort(scheduler.bracket(number))
+    bracket = scheduler.bracket(number, RungTable())
+    cohort = scheduler.cohort(bracket)
+    first, last = cohort.members[0], cohort.members[-1]
     assert number in cohort.members
-    assert {scheduler.bracket(cohort.members[0]), scheduler.bracket(cohort.members[-1])} == {scheduler.bracket(number)}
-    assert scheduler.bracket(cohort.members[-1] + 1) == scheduler.bracket(number) + 1
+    assert [scheduler.bracket(n, RungTable()) for n in (first, last, last + 1)] == [bracket, bracket, bracket + 1]
     assert len(cohort.members) == bracket_sizes(length, eta)[length - len(cohort.rungs)]
 
 

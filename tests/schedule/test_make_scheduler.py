@@ -46,7 +46,7 @@ EPOCHS = {"metric": "epoch", "max": 27}
             id="curves are looked at at every step",
         ),
         pytest.param({"type": "PASHA", "resource": EPOCHS}, "Pasha", (1, 3, 9, 27), 27, id="PASHA"),
-        pytest.param({"type": "HyperTune", "resource": EPOCHS}, "Asha", (1, 3, 9, 27), 27, id="HyperTune"),
+        pytest.param({"type": "HyperTune", "resource": EPOCHS}, "HyperTune", (1, 3, 9, 27), 27, id="HyperTune"),
         pytest.param(
             {"type": "Hyperband", "resource": {"metric": "epoch", "min": 3, "max": 9}},
             "Hyperband",
@@ -100,12 +100,12 @@ EPOCHS = {"metric": "epoch", "max": 27}
 )
 def test_what_a_study_gets(scheduler: dict[str, object], name: str, rungs: tuple[int, ...], target: int | None) -> None:
     made = make_scheduler(spec(scheduler))
-    assert (type(made).__name__, made.rungs(made.bracket(0)), made.target) == (name, rungs, target)
+    assert (type(made).__name__, made.rungs(made.bracket(0, RungTable())), made.target) == (name, rungs, target)
 
 
 def test_without_a_scheduler_everything_goes_on() -> None:
     made = make_scheduler(spec({"type": "None"}))
-    assert made.judge(RungTable(), Entry(0, 1, 0.5, 1)).verdict is Verdict.CONTINUE
+    assert made.judge(RungTable(), Entry(0, 1, 0.5, 1), 0).verdict is Verdict.CONTINUE
     assert made.settle(RungTable(), 0, lambda _: pytest.fail("nobody is asked")) == []
 
 
@@ -125,15 +125,15 @@ def test_without_a_scheduler_everything_goes_on() -> None:
 )
 def test_reasons_use_the_users_words(scheduler: dict[str, object], direction: str, value: float, want: str) -> None:
     made = make_scheduler(spec({"type": "ASHA", "resource": EPOCHS, **scheduler}, direction=direction))
-    assert want in made.judge(RungTable(), Entry(0, 1, value, 1)).reason
+    assert want in made.judge(RungTable(), Entry(0, 1, value, 1), 0).reason
 
 
 def test_ashas_brackets_and_the_median_rules_minimum_are_taken_over() -> None:
     made = make_scheduler(spec({"type": "ASHA", "resource": EPOCHS, "brackets": 2}))
-    assert {made.bracket(number) for number in range(50)} == {0, 1}
+    assert {made.bracket(number, RungTable()) for number in range(50)} == {0, 1}
     made = make_scheduler(spec({"type": "MedianStop", "resource": {"max": 4}, "medianStop": {"minTrials": 1}}))
     table = RungTable.of([(Entry(0, 2, 0.1, 1), 0, Verdict.CONTINUE)])
-    assert made.judge(table, Entry(1, 2, 0.5, 2, 0.4)).verdict is Verdict.STOP
+    assert made.judge(table, Entry(1, 2, 0.5, 2, 0.4), 0).verdict is Verdict.STOP
 
 
 def changed(**scheduler: object) -> StudySpec:

@@ -26,7 +26,7 @@ def test_without_a_last_step_every_comparison_may_stop() -> None:
     last = rule.rungs(0)[-1]
     table = RungTable.of([(Entry(0, last, 0.5, 1, best=0.0), 0, GO)])
     assert rule.target is None
-    assert rule.judge(table, Entry(1, last, 0.9, 2, best=0.9)).verdict is Verdict.STOP
+    assert rule.judge(table, Entry(1, last, 0.9, 2, best=0.9), 0).verdict is Verdict.STOP
 
 
 def means(*figures: float, step: int = 5) -> RungTable:
@@ -51,11 +51,11 @@ def test_the_best_so_far_is_compared_with_the_median_of_means(
     others: list[float], mean: float, best: float, want: Verdict
 ) -> None:
     entry = Entry(99, 5, mean, 100, best)
-    assert MedianStop(1, 10).judge(means(*others), entry).verdict is want
+    assert MedianStop(1, 10).judge(means(*others), entry, 0).verdict is want
 
 
 def test_an_entry_without_its_best_is_taken_at_its_mean() -> None:
-    assert MedianStop(1, 10).judge(means(0.3, 0.4, 0.5), Entry(9, 5, 0.41, 9)).verdict is STOP
+    assert MedianStop(1, 10).judge(means(0.3, 0.4, 0.5), Entry(9, 5, 0.41, 9), 0).verdict is STOP
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_an_entry_without_its_best_is_taken_at_its_mean() -> None:
 )
 def test_reasons(best: float, want: str) -> None:
     scheduler = MedianStop(1, 10, wording=WORDING)
-    assert scheduler.judge(means(0.3, 0.4, 0.5), Entry(9, 5, 0.8, 9, best)).reason == want
+    assert scheduler.judge(means(0.3, 0.4, 0.5), Entry(9, 5, 0.8, 9, best), 0).reason == want
 
 
 def test_too_few_others_are_told() -> None:
-    reason = MedianStop(1, 10, wording=WORDING).judge(means(0.3), Entry(9, 5, 0.8, 9, 0.7)).reason
+    reason = MedianStop(1, 10, wording=WORDING).judge(means(0.3), Entry(9, 5, 0.8, 9, 0.7), 0).reason
     assert reason == "goes on at epoch 5: best val_loss 0.7, 1 other trials were here and a median needs 3"
 
 

@@ -67,12 +67,12 @@ def table_of(curves: list[list[float]]) -> RungTable:
 def test_longer_training_is_for_ranks_that_still_change(
     curves: list[list[float]], rung: int, value: float, verdict: Verdict
 ) -> None:
-    judgement = Pasha(1, 27, 3, wording=WORDING).judge(table_of(curves), Entry(9, rung, value, 100))
+    judgement = Pasha(1, 27, 3, wording=WORDING).judge(table_of(curves), Entry(9, rung, value, 100), 0)
     assert judgement.verdict is verdict
 
 
 def test_a_stop_at_the_top_says_why() -> None:
-    judgement = Pasha(1, 27, 3, wording=WORDING).judge(table_of([[1, 1], [2, 2], [3, 3]]), Entry(9, 3, 1.5, 100))
+    judgement = Pasha(1, 27, 3, wording=WORDING).judge(table_of([[1, 1], [2, 2], [3, 3]]), Entry(9, 3, 1.5, 100), 0)
     assert judgement.reason == (
         f"stopped at epoch 3: {METRIC} 1.5 is worse than 1, the limit of the best 1 of 4 "
         "while ranks agree at epoch 1 and 3"

@@ -66,19 +66,19 @@ def there(*values: float, rung: int = 5) -> RungTable:
 def test_the_worst_of_those_there_so_far_are_replaced(
     others: list[float], quantile: float, value: float, want: Verdict
 ) -> None:
-    assert a_pbt(quantile).judge(there(*others), Entry(99, 5, value, 100)).verdict is want
+    assert a_pbt(quantile).judge(there(*others), Entry(99, 5, value, 100), 0).verdict is want
 
 
 def test_a_lone_first_comer_is_compared_once_more_at_the_step_before() -> None:
     """Else whoever always comes first, as the lowest number of those that are read together, would never be judged."""
     table = there(0.9, 0.2, 0.3, 0.4)
-    said = a_pbt().judge(table, Entry(0, 10, 0.7, 9))
+    said = a_pbt().judge(table, Entry(0, 10, 0.7, 9), 0)
     assert said.verdict is STOP
     assert said.reason == (
         "stopped at epoch 10: at epoch 5 its val_loss 0.9 is worse than 0.4, the limit of the best 3 of 4 there "
         "(trial 1's clone takes its place)"
     )
-    said = a_pbt().judge(table, Entry(1, 10, 0.7, 9))
+    said = a_pbt().judge(table, Entry(1, 10, 0.7, 9), 0)
     assert (said.verdict, said.reason) == (
         GO,
         "goes on at epoch 10: at epoch 5 its val_loss 0.2 has rank 1 of 4 there, the best 3 go on",
@@ -88,8 +88,8 @@ def test_a_lone_first_comer_is_compared_once_more_at_the_step_before() -> None:
 def test_with_half_of_them_there_the_step_itself_counts() -> None:
     table = there(0.9, 0.2, 0.3, 0.4)
     table.add(Entry(1, 10, 0.6, 5), 0, GO)
-    assert a_pbt().judge(table, Entry(0, 10, 0.5, 9)).verdict is GO
-    assert a_pbt().judge(table, Entry(0, 10, 0.7, 9)).verdict is STOP
+    assert a_pbt().judge(table, Entry(0, 10, 0.5, 9), 0).verdict is GO
+    assert a_pbt().judge(table, Entry(0, 10, 0.7, 9), 0).verdict is STOP
 
 
 @given(course=courses(), seed=st.integers(0, 2**40))
@@ -127,7 +127,7 @@ def test_the_best_are_cloned_equally_often() -> None:
 
 
 def test_who_is_stopped_hears_its_value_the_limit_and_whose_clone_comes() -> None:
-    said = a_pbt().judge(there(0.1, 0.2, 0.3), Entry(7, 5, 0.4, 9))
+    said = a_pbt().judge(there(0.1, 0.2, 0.3), Entry(7, 5, 0.4, 9), 0)
     assert said.reason == (
         "stopped at epoch 5: val_loss 0.4 is worse than 0.3, the limit of the best 3 of 4 (trial 0's clone takes its place)"
     )

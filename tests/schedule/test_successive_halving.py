@@ -60,13 +60,13 @@ NINE = {n: 0.9 - 0.1 * n for n in range(9)}  # the higher the number, the better
 )
 def test_cohorts_follow_one_another_by_number(low: int, high: int, eta: int, size: int) -> None:
     scheduler = SuccessiveHalving(low, high, eta)
-    assert [scheduler.bracket(n) for n in (0, size - 1, size, 5 * size)] == [0, 0, 1, 5]
+    assert [scheduler.bracket(n, RungTable()) for n in (0, size - 1, size, 5 * size)] == [0, 0, 1, 5]
     assert scheduler.cohort(1).members == range(size, 2 * size)
 
 
 def test_an_entry_waits_until_its_cohort_is_complete() -> None:
     scheduler = SuccessiveHalving(1, 9, 3, wording=WORDING)
-    judgement = scheduler.judge(table_at(1, {n: NINE[n] for n in range(8)}), Entry(8, 1, 0.1, 9))
+    judgement = scheduler.judge(table_at(1, {n: NINE[n] for n in range(8)}), Entry(8, 1, 0.1, 9), 0)
     assert judgement.verdict is OPEN
     assert judgement.reason == "at epoch 1: val_loss 0.1 waits for the others of its cohort (9 there so far)"
     assert scheduler.settle(table_at(1, {n: NINE[n] for n in range(8)}), 0, all_of(9)) == []

@@ -74,7 +74,6 @@ def test_brackets_and_rungs_are_apart() -> None:
     table.add(Entry(0, 3, 0.4, 2), 0)
     table.add(Entry(1, 3, 0.3, 3), 1)
     assert [(b, s, [e.number for e in rung]) for b, s, rung in table.rungs()] == [(0, 1, [0]), (0, 3, [0]), (1, 3, [1])]
-    assert (table.bracket_of(1), table.bracket_of(2)) == (1, None)
     assert len(table.at(7, 7)) == 0
     assert table.entry(1, 3) == Entry(1, 3, 0.3, 3)
     assert table.entry(1, 1) is None
@@ -165,7 +164,7 @@ def contents(table: RungTable, trials: int) -> tuple[object, ...]:
     return (
         rungs,
         table.open_brackets(),
-        [(table.stopped(n), table.waits(n), table.bracket_of(n)) for n in range(trials)],
+        [(table.stopped(n), table.waits(n)) for n in range(trials)],
     )
 
 

@@ -158,9 +158,10 @@ class SchedulerSpec(ApiModel):
     type: SchedulerType = Field(
         default=SchedulerType.NONE,
         description="None: every trial runs to its end. SuccessiveHalving, Hyperband: cohorts that wait for each other. ASHA: "
-        "the same without waiting. MedianStop: stops what is worse than the median. HyperTune: ASHA over all brackets, in "
-        "Hyperband's proportions. PASHA: ASHA whose end moves on while ranks still change. CurveExtrapolation: stops what a "
-        "fitted curve gives up on. PBT, PB2: a population whose worst give way to changed copies of its best.",
+        "the same without waiting. MedianStop: stops what is worse than the median. HyperTune: ASHA over all brackets; those "
+        "get most trials whose first rung has told how the next one ranks. PASHA: ASHA whose end moves on while ranks still "
+        "change. CurveExtrapolation: stops what a fitted curve gives up on. PBT, PB2: a population whose worst give way to "
+        "changed copies of its best.",
     )
     resource: Resource | None = Field(
         default=None,

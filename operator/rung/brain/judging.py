@@ -46,7 +46,7 @@ def judged(
     """A value at a rung with the scheduler's verdict on it."""
     rank = plan.measure.ranking.rank
     entry = Entry(facts.number, rung, rank(value), order, None if best is None else rank(best))
-    judgement = plan.scheduler.judge(trials.table, entry)
+    judgement = plan.scheduler.judge(trials.table, entry, facts.bracket)
     return RungRecord(rung, value, order, judgement.verdict, judgement.reason, best)
 
 

@@ -37,7 +37,7 @@ def clones(plan: Plan, trials: Trials, numbers: Iterator[int], most: int) -> Ite
             number=number,
             parameters=parameters,
             seed=plan.trial_seed(number),
-            bracket=population.bracket(number),
+            bracket=population.bracket(number, trials.table),
             descent=descent,
             message=_explained(plan, descent, model, parameters),
         )

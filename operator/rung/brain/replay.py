@@ -26,7 +26,7 @@ def contradictions(plan: Plan, trials: Iterable[TrialFacts]) -> list[str]:
         best = None if record.best is None else rank(record.best)
         entry = Entry(facts.number, record.step, rank(record.value), record.order, best)
         table.add(entry, facts.bracket)
-        judgement = plan.scheduler.judge(table, entry)
+        judgement = plan.scheduler.judge(table, entry, facts.bracket)
         if judgement.verdict is not record.verdict:
             said, now = record.verdict.value, judgement.verdict.value
             found.append(f"trial {facts.number} at {record.step}: recorded {said}, computed {now} ({judgement.reason})")

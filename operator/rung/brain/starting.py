@@ -76,7 +76,7 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
         if place is not None:
             root, repeat = due.pop(place)
             parameters = new[root] if root in new else trials.runs_of(root)[0].parameters
-            yield _repeat(plan, number, parameters, root, repeat)
+            yield _repeat(plan, trials, number, parameters, root, repeat)
             others, free, room = others + 1, free - 1, room - 1
             continue
         if room < plan.cost:
@@ -90,7 +90,7 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
             number=number,
             parameters=proposal.parameters,
             seed=plan.trial_seed(number),
-            bracket=plan.scheduler.bracket(number),
+            bracket=plan.scheduler.bracket(number, trials.table),
             enqueued=proposal.enqueued,
             values=proposal.values,
         )
@@ -107,13 +107,13 @@ def _proposals(plan: Plan, record: StudyRecord, trials: Trials, free: int) -> It
                 due = [*((number, repeat) for repeat in range(1, plan.runs_each)), *due]
 
 
-def _repeat(plan: Plan, number: int, parameters: Assignment, root: int, repeat: int) -> Create:
+def _repeat(plan: Plan, trials: Trials, number: int, parameters: Assignment, root: int, repeat: int) -> Create:
     """One more run of an assignment."""
     return Create(
         number=number,
         parameters=parameters,
         seed=plan.trial_seed(number, repeat),
-        bracket=plan.scheduler.bracket(number),
+        bracket=plan.scheduler.bracket(number, trials.table),
         repeat_of=root,
         repeat=repeat,
     )

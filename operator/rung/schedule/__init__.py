@@ -6,6 +6,7 @@ from rung.api.errors import InvalidStudy
 from rung.api.study import Direction, Mode, PbtOptions, Resource, SchedulerSpec, SchedulerType, StudySpec
 from rung.schedule.asha import Asha
 from rung.schedule.curve_extrapolation import CurveExtrapolation
+from rung.schedule.hyper_tune import HyperTune
 from rung.schedule.hyperband import Hyperband
 from rung.schedule.median_stop import MIN_TRIALS, MedianStop
 from rung.schedule.none import NoScheduler
@@ -29,6 +30,7 @@ __all__ = [
     "Asha",
     "CurveExtrapolation",
     "Entry",
+    "HyperTune",
     "Hyperband",
     "Judgement",
     "MedianStop",
@@ -92,8 +94,8 @@ def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Sch
             return Hyperband(low, high, eta, brackets=asked.brackets, wording=wording)
         case SchedulerType.ASHA:
             return Asha(low, high, eta, brackets=asked.brackets or 1, wording=wording)
-        case SchedulerType.HYPER_TUNE:  # with fixed weights: learnt ones would rest on more than a trial's number
-            return Asha(low, high, eta, brackets=asked.brackets or len(ladder(low, high, eta)), wording=wording)
+        case SchedulerType.HYPER_TUNE:
+            return HyperTune(low, high, eta, brackets=asked.brackets or len(ladder(low, high, eta)), wording=wording)
         case SchedulerType.PASHA:
             return Pasha(low, high, eta, wording=wording)
         case SchedulerType.CURVE_EXTRAPOLATION:

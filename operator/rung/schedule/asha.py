@@ -6,7 +6,7 @@ it.
 
 Nobody waits: each entry is judged when it arrives, so no worker is ever idle, and the verdict hangs on what came
 before. With several brackets, bracket b starts at the (b + 1)-th rung: its trials are safe from a misleading first
-rung. Trials get their bracket by their number, in the proportion of Hyperband's bracket sizes.
+rung. Trials get their bracket by their number, in the proportion of Hyperband's bracket sizes; `hyper_tune` learns it.
 
 Which rule for small n? Li et al. compare with the best floor(n / eta), which stops the second trial of three however
 good it is; Syne Tune lets the first eta - 1 pass; Ray interpolates a percentile of those before. Rounding up was
@@ -56,7 +56,7 @@ class Asha:
         """The last rung."""
         return self._ladder[-1]
 
-    def bracket(self, number: int) -> int:
+    def bracket(self, number: int, table: RungTable) -> int:  # noqa: ARG002 - for those who learn
         """In the proportion of Hyperband's bracket sizes, by the number alone."""
         return weighted_choice(number, self._weights)
 
@@ -64,10 +64,8 @@ class Asha:
         """The ladder from the bracket's first rung on."""
         return self._rungs[bracket]
 
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:
+    def judge(self, table: RungTable, entry: Entry, bracket: int) -> Judgement:
         """Among the best ceil(n / eta) of those so far: go on. The best so far always does."""
-        bracket = table.bracket_of(entry.number)
-        bracket = self.bracket(entry.number) if bracket is None else bracket
         rungs = self.rungs(bracket)
         if entry.rung not in rungs:
             raise ValueError(f"trial {entry.number}: {entry.rung} is none of the rungs {rungs} of bracket {bracket}")

@@ -26,7 +26,7 @@ class AtSteps(ABC):
         """The last step, if the study names one."""
         return self._target
 
-    def bracket(self, number: int) -> int:  # noqa: ARG002 - the protocol's signature
+    def bracket(self, number: int, table: RungTable) -> int:  # noqa: ARG002 - the protocol's signature
         """All trials are compared with each other."""
         return 0
 
@@ -34,7 +34,7 @@ class AtSteps(ABC):
         """The steps at which trials are looked at."""
         return self._steps
 
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:
+    def judge(self, table: RungTable, entry: Entry, bracket: int) -> Judgement:  # noqa: ARG002 - the protocol's
         """The word on an entry. Raises ValueError where its step is none of those."""
         if entry.rung not in self._steps:
             raise ValueError(f"trial {entry.number}: step {entry.rung} is none of {self._steps}")

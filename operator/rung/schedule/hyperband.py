@@ -50,7 +50,7 @@ class Hyperband:
         """The last rung."""
         return self._ladder[-1]
 
-    def bracket(self, number: int) -> int:
+    def bracket(self, number: int, table: RungTable) -> int:  # noqa: ARG002 - the protocol's signature
         """Iteration times brackets, plus the place within the iteration."""
         iteration, within = divmod(number, self._ends[-1])
         return iteration * len(self._ends) + bisect_right(self._ends, within)
@@ -66,9 +66,8 @@ class Hyperband:
         start = self._ends[place - 1] if place else 0
         return Cohort(range(base + start, base + self._ends[place]), self._rungs[place])
 
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:
+    def judge(self, table: RungTable, entry: Entry, bracket: int) -> Judgement:
         """Open, except at the last rung."""
-        bracket = self.bracket(entry.number)
         return arrived(table, entry, bracket=bracket, rungs=self.rungs(bracket), wording=self._wording)
 
     def settle(self, table: RungTable, bracket: int, expected: Expected) -> list[Judgement]:

@@ -15,7 +15,7 @@ class NoScheduler:
     statistic: Statistic = Statistic.REDUCED
     synchronous: bool = False
 
-    def bracket(self, number: int) -> int:  # noqa: ARG002 - the protocol's signature
+    def bracket(self, number: int, table: RungTable) -> int:  # noqa: ARG002 - the protocol's signature
         """All trials are alike."""
         return 0
 
@@ -23,7 +23,7 @@ class NoScheduler:
         """None."""
         return ()
 
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:  # noqa: ARG002 - the protocol's signature
+    def judge(self, table: RungTable, entry: Entry, bracket: int) -> Judgement:  # noqa: ARG002 - the protocol's
         """Whatever was recorded, the trial goes on."""
         return Judgement(entry.number, entry.rung, Verdict.CONTINUE, "goes on: the study has no scheduler")
 

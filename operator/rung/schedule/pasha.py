@@ -34,9 +34,9 @@ NOISE_SHARE = 90.0
 class Pasha(Asha):
     """Asynchronous, progressive successive halving in one bracket."""
 
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:
+    def judge(self, table: RungTable, entry: Entry, bracket: int) -> Judgement:
         """As ASHA below the top; from there on the best so far goes on alone."""
-        judgement = super().judge(table, entry)
+        judgement = super().judge(table, entry, bracket)
         top = self._top(table, entry.order)
         if judgement.verdict is not Verdict.STOP or entry.rung < top:
             return judgement

@@ -6,7 +6,7 @@ recorded before it. A synchronous scheduler answers OPEN there and gives its ver
 a rung waits for is known:
 
     for entry in new:                                # ordered by `order`
-        judgement = scheduler.judge(table, entry)
+        judgement = scheduler.judge(table, entry, bracket)
         table.add(entry, bracket, judgement.verdict)
     for bracket in table.open_brackets():
         for judgement in scheduler.settle(table, bracket, expected):
@@ -59,15 +59,17 @@ class Scheduler(Protocol):
     def synchronous(self) -> bool:
         """Verdicts come from `settle`, and do not depend on the order of arrival."""
 
-    def bracket(self, number: int) -> int:
-        """The bracket of the trial with this number, by the number alone. A synchronous bracket is one cohort."""
+    def bracket(self, number: int, table: RungTable) -> int:
+        """The bracket of a new trial with this number, to be recorded with it. A synchronous bracket is one cohort, and follows
+        from the number alone.
+        """
 
     def rungs(self, bracket: int) -> tuple[int, ...]:
         """Steps at which its trials compare, ascending, at most 32. None stops at the last, the target."""
 
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:
-        """The verdict on a new entry, by it and the entries of lower order that `table` holds; later ones are not
-        looked at.
+    def judge(self, table: RungTable, entry: Entry, bracket: int) -> Judgement:
+        """The verdict on a new entry of a trial in this bracket, by it and the entries of lower order that `table` holds; later ones
+        are not looked at.
 
         Whether the table holds the entry itself already makes no difference. Raises ValueError where its rung is none
         of the bracket's.

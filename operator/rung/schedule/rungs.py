@@ -12,7 +12,9 @@ Source: Li et al. 2018 (Hyperband), Algorithm 1, with R = max / min.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 MAX_RUNGS = 32
 """As many entries as the record of a trial holds."""
@@ -119,16 +121,13 @@ _GOLDEN = 2654435769  # 2**32 divided by the golden ratio: multiples of it, modu
 _CIRCLE = 2**32
 
 
-def weighted_choice(number: int, weights: Sequence[int]) -> int:
+def weighted_choice(number: int, weights: Sequence[float]) -> int:
     """An index for the trial of this number, so that indices occur in proportion to their weights.
 
     Keyed by the number alone (Weyl's sequence), so nothing is remembered, and even a short run of numbers is close to
     the proportions. Number 0 gets the first index.
     """
-    point = (number * _GOLDEN % _CIRCLE) * sum(weights)
-    edge = 0
-    for index, weight in enumerate(weights):
-        edge += weight
-        if point < edge * _CIRCLE:
-            return index
-    raise ValueError("weights must be positive")
+    edges = list(accumulate(weights))
+    if not edges or min(weights) < 0 or not edges[-1] > 0:
+        raise ValueError(f"weights must be positive, got {list(weights)}")
+    return bisect_right(edges, number * _GOLDEN % _CIRCLE / _CIRCLE * edges[-1])

@@ -32,7 +32,7 @@ class SuccessiveHalving:
         """The last rung."""
         return self._rungs[-1]
 
-    def bracket(self, number: int) -> int:
+    def bracket(self, number: int, table: RungTable) -> int:  # noqa: ARG002 - the protocol's signature
         """The cohort of this number."""
         return number // self._size
 
@@ -44,9 +44,8 @@ class SuccessiveHalving:
         """Who competes in this bracket."""
         return Cohort(range(bracket * self._size, (bracket + 1) * self._size), self._rungs)
 
-    def judge(self, table: RungTable, entry: Entry) -> Judgement:
+    def judge(self, table: RungTable, entry: Entry, bracket: int) -> Judgement:
         """Open, except at the last rung."""
-        bracket = self.bracket(entry.number)
         return arrived(table, entry, bracket=bracket, rungs=self._rungs, wording=self._wording)
 
     def settle(self, table: RungTable, bracket: int, expected: Expected) -> list[Judgement]:

@@ -191,10 +191,6 @@ class RungTable:
         """Bracket, step count and entries of every rung, in that order."""
         return ((bracket, step, self._rungs[bracket, step]) for bracket, step in sorted(self._rungs))
 
-    def bracket_of(self, number: int) -> int | None:
-        """The bracket this trial was recorded in; None before its first entry."""
-        return self._brackets.get(number)
-
     def entry(self, number: int, rung: int) -> Entry | None:
         """What this trial recorded at this rung."""
         bracket = self._brackets.get(number)
