@@ -18,7 +18,18 @@ from rung.search.gp.acquisition import (
     log_h,
 )
 from rung.search.gp.kernel import matern, squared_distances
-from rung.search.gp.model import JITTER, LOC, NOISE, SCALE, SIGNAL, Hyper, Posterior, fitted, negative_log_posterior
+from rung.search.gp.model import (
+    FADE,
+    JITTER,
+    LOC,
+    NOISE,
+    SCALE,
+    SIGNAL,
+    Hyper,
+    Posterior,
+    fitted,
+    negative_log_posterior,
+)
 from rung.search.gp.scores import Score
 from rung.search.pareto import free_boxes, hypervolume
 from rung.space.space import Array
@@ -27,6 +38,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 GROUPS = np.array([0, 1, 1, 2])
 THETA = np.array([-0.5, 0.2, 0.7, 0.3, -3.0])
+TIMES = np.repeat(np.arange(4.0), 3)
 
 
 def data(n: int = 12, seed: int = 0) -> tuple[Array, Array, Array]:
@@ -92,13 +104,58 @@ class TestModel:
         assert again[0] == pytest.approx(mean)
         assert again[1] == pytest.approx(deviation)
 
+    def test_with_times_the_kernel_fades_and_its_density_and_gradient_are_those_of_the_formula(self) -> None:
+        phi, y, known = data()
+        gaps = np.abs(np.subtract.outer(TIMES, TIMES))
+        for theta in (np.append(THETA, np.log(0.1)), np.append(-THETA, 0.3)):
+            c = np.exp(theta[-1])
+            covariance = kernel(theta[:-1], phi, phi) * np.exp(-c * gaps)
+            covariance += np.diag(np.exp(theta[-2]) + known + JITTER * np.exp(theta[-3]))
+            want = 0.5 * y @ np.linalg.solve(covariance, y) + 0.5 * np.linalg.slogdet(covariance)[1]
+            lengths, (middle, spread) = theta[:3], FADE
+            want += (lengths + (lengths - LOC - 0.5 * np.log(6)) ** 2 / (2 * SCALE**2)).sum()
+            want += (theta[3] / SIGNAL) ** 2 / 2 + ((theta[4] - NOISE[0]) / NOISE[1]) ** 2 / 2
+            want += ((theta[5] - middle) / spread) ** 2 / 2
+            value, gradient = negative_log_posterior(theta, phi, y, known, GROUPS, 6, gaps)
+            assert value == pytest.approx(want, rel=1e-10)
+            assert gradient == pytest.approx(
+                slopes(lambda t: negative_log_posterior(t, phi, y, known, GROUPS, 6, gaps)[0], theta),
+                rel=1e-5,
+                abs=1e-5,
+            )
+
+    def test_what_was_seen_long_ago_counts_for_less_by_the_formula(self) -> None:
+        phi, y, known = data()
+        at = np.random.default_rng(1).random((5, 4))
+        fade, now = 0.2, 6.0
+        posterior = Posterior(Hyper(THETA, GROUPS, fade), phi, y, known, ages=now - TIMES)
+        noise = np.diag(np.exp(THETA[-1]) + known + JITTER * np.exp(THETA[-2]))
+        faded = np.exp(-fade * np.abs(np.subtract.outer(TIMES, TIMES)))
+        inverse = np.linalg.inv(kernel(THETA, phi, phi) * faded + noise)
+        cross = kernel(THETA, at, phi) * np.exp(-fade * np.abs(now - TIMES))
+        mean, deviation = posterior.mean_and_deviation(at)
+        assert mean == pytest.approx(cross @ inverse @ y, rel=1e-9)
+        variance = np.exp(THETA[-2]) - np.einsum("ij,jk,ik->i", cross, inverse, cross)
+        assert deviation**2 == pytest.approx(variance, rel=1e-8)
+        assert posterior.mean(at) == pytest.approx(mean)
+
+    def test_a_fit_finds_how_fast_things_change(self) -> None:
+        rng = np.random.default_rng(3)
+        phi, times = rng.random((60, 1)), np.repeat(np.arange(12.0), 5)
+        group, none = np.array([0]), np.zeros(60)
+        still, moving = np.sin(6 * phi[:, 0]), np.sin(6 * phi[:, 0] + times)
+        slow, fast = (fitted(phi, y / y.std(), none, group, 1, times).fade for y in (still, moving))
+        assert slow < 0.03
+        assert fast > 0.1
+
+    @pytest.mark.parametrize("ages", [None, np.append(4 - TIMES, [0.0, 1.0, 0.0])], ids=["without times", "with times"])
     @pytest.mark.parametrize("pending", [None, 3])
-    def test_its_gradients_agree_with_differences(self, pending: int | None) -> None:
+    def test_its_gradients_agree_with_differences(self, pending: int | None, ages: Array | None) -> None:
         phi, y, known = data()
         rng = np.random.default_rng(2)
-        posterior = Posterior(
-            Hyper(THETA, GROUPS), phi, y, known, None if pending is None else rng.random((pending, 4))
-        )
+        others = None if pending is None else rng.random((pending, 4))
+        ages = None if ages is None else ages[: len(y) + (pending or 0)]
+        posterior = Posterior(Hyper(THETA, GROUPS, 0.2), phi, y, known, others, ages)
         at = rng.random((3, 4))
         _, _, by_mean, by_deviation = posterior.with_gradients(at)
         for i, x in enumerate(at):

@@ -11,6 +11,10 @@ minimised: ½ yᵀK⁻¹y + ½ log|K| − log p(ℓ) − log p(s²) − log p(σ
     σ²  ~ LogNormal(NOISE)              most objectives repeat themselves well; the wide prior lets data say otherwise
     s²  ~ LogNormal(0, SIGNAL)          targets have variance 1
 
+Where points have times, so that what was seen long ago counts for less, K = s² M(Φ; ℓ) ∘ e^{−c |t − t'|} + diag(σ² + v), with
+one more hyperparameter log c behind θ: (1 − ε)^{|t − t'| / 2} of Bogunovic, Scarlett & Cevher 2016 with
+c = −½ log(1 − ε). As there, forgetting is slow until data say otherwise: c ~ LogNormal(FADE), half of it forgotten in 14 units.
+
 The fit begins at the same place whatever was fitted before: equal data, equal model.
 """
 
@@ -29,9 +33,11 @@ from rung.space.space import Array
 LOC, SCALE = np.sqrt(2.0), np.sqrt(3.0)
 NOISE = (-4.0, 1.0)  # log σ²: about 0.02 at the centre
 SIGNAL = 1.0
+FADE = (np.log(0.05), 1.0)  # log c: ε is about 0.1
 JITTER = 1e-6  # of s²: keeps K positive definite where points coincide
 LOWEST, HIGHEST = np.log(0.01), np.log(100.0)  # of a length scale: beyond, nothing changes on the unit cube
 LEAST_NOISE, MOST_NOISE = np.log(1e-6), 2.0
+SLOWEST, FASTEST = np.log(1e-4), np.log(2.0)  # of c: nothing is forgotten, and all within a few units
 START = (-0.69, -4.0)
 """Where fits begin: log ℓ − ½ log d, log σ². From more noise, structure is often mistaken for noise: regret after 50 trials
 was .1 higher from (0, −2), although noisy objectives are then modelled better."""
@@ -44,6 +50,7 @@ class Hyper:
 
     theta: Array
     groups: NDArray[np.intp]
+    fade: float = 0.0  # c
 
     @property
     def root_w(self) -> Array:
@@ -62,13 +69,17 @@ class Hyper:
 
 
 def negative_log_posterior(
-    theta: Array, phi: Array, y: Array, known: Array, groups: NDArray[np.intp], d: int
+    theta: Array, phi: Array, y: Array, known: Array, groups: NDArray[np.intp], d: int, gaps: Array | None = None
 ) -> tuple[float, Array]:
-    """The value that is minimised, up to a constant, and its gradient."""
-    hyper = Hyper(theta, groups)
+    """The value that is minimised, up to a constant, and its gradient. With `gaps` (n, n), the |t − t'|, log c is last in theta."""
+    hyper = Hyper(theta, groups) if gaps is None else Hyper(theta[:-1], groups, float(np.exp(theta[-1])))
     scaled = phi * hyper.root_w
-    n, count = len(y), len(theta) - 2
+    n, count = len(y), len(hyper.theta) - 2
     k, slope = matern(squared_distances(scaled, scaled))
+    if gaps is not None:
+        faded = np.exp(-hyper.fade * gaps)
+        k *= faded
+        slope *= faded
     k *= hyper.signal
     covariance = k.copy()
     covariance.flat[:: n + 1] += hyper.noise + known + JITTER * hyper.signal
@@ -82,55 +93,67 @@ def negative_log_posterior(
     outer = inverse
     outer -= np.outer(alpha, alpha)  # ∂value/∂K = ½ outer
     gradient = np.empty_like(theta)
-    gradient[-2] = 0.5 * (np.vdot(outer, k) + JITTER * hyper.signal * np.trace(outer))
-    gradient[-1] = 0.5 * hyper.noise * np.trace(outer)
+    gradient[count] = 0.5 * (np.vdot(outer, k) + JITTER * hyper.signal * np.trace(outer))
+    gradient[count + 1] = 0.5 * hyper.noise * np.trace(outer)
+    if gaps is not None:
+        gradient[-1] = -0.5 * hyper.fade * np.vdot(outer, k * gaps)
+        value += 0.5 * ((theta[-1] - FADE[0]) / FADE[1]) ** 2
+        gradient[-1] += (theta[-1] - FADE[0]) / FADE[1] ** 2
     q = outer
     q *= slope
     q *= hyper.signal
     # ½ Σ_ab outer_ab ∂k_ab/∂r² ∂r²/∂log ℓ = ½ Σ_ab q_ab · 2 (x_a − x_b)²
     sums = 2.0 * (q.sum(axis=1) @ (scaled * scaled)) - 2.0 * np.einsum("ij,ij->j", scaled, q @ scaled)
-    gradient[:-2] = np.bincount(groups, sums, minlength=count) if count else 0.0
-    return _with_priors(value, gradient, theta, d)
+    gradient[:count] = np.bincount(groups, sums, minlength=count) if count else 0.0
+    return _with_priors(value, gradient, hyper.theta, d), gradient
 
 
-def _with_priors(value: float, gradient: Array, theta: Array, d: int) -> tuple[float, Array]:
-    log_l = theta[:-2]
+def _with_priors(value: float, gradient: Array, theta: Array, d: int) -> float:
+    """The value with the priors of θ; the gradient gets theirs too."""
+    log_l, log_signal, log_noise = theta[:-2], theta[-2], theta[-1]
+    count = len(log_l)
     off = log_l - (LOC + 0.5 * np.log(max(d, 1)))
     value += float(np.sum(0.5 * off * off / SCALE**2 + log_l))
-    gradient[:-2] += off / SCALE**2 + 1.0
-    value += 0.5 * (theta[-2] / SIGNAL) ** 2
-    gradient[-2] += theta[-2] / SIGNAL**2
-    off_noise = theta[-1] - NOISE[0]
+    gradient[:count] += off / SCALE**2 + 1.0
+    value += 0.5 * (log_signal / SIGNAL) ** 2
+    gradient[count] += log_signal / SIGNAL**2
+    off_noise = log_noise - NOISE[0]
     value += 0.5 * (off_noise / NOISE[1]) ** 2
-    gradient[-1] += off_noise / NOISE[1] ** 2
-    return value, gradient
+    gradient[count + 1] += off_noise / NOISE[1] ** 2
+    return value
 
 
-def fitted(phi: Array, y: Array, known: Array, groups: NDArray[np.intp], d: int) -> Hyper:
-    """The hyperparameters of highest posterior density that are found from START."""
+def fitted(phi: Array, y: Array, known: Array, groups: NDArray[np.intp], d: int, times: Array | None = None) -> Hyper:
+    """The hyperparameters of highest posterior density that are found from START. `times` (n,): when each point was seen."""
     from scipy.optimize import fmin_l_bfgs_b  # noqa: PLC0415 - 0.2 s, which samplers without a model need not pay
 
     count = int(groups.max(initial=-1)) + 1
     start = np.r_[np.full(count, START[0] + 0.5 * np.log(max(d, 1))), 0.0, START[1]]
     bounds = [(LOWEST, HIGHEST)] * count + [(-4.0, 4.0), (LEAST_NOISE, MOST_NOISE)]
-    if len(y) < 2:
-        return Hyper(start, groups)
-    theta, _, _ = fmin_l_bfgs_b(
-        negative_log_posterior,
-        start,
-        args=(phi, y, known, groups, d),
-        bounds=bounds,
-        maxiter=STEPS,
-        maxfun=STEPS + 10,
-        factr=1e9,
-    )
-    return Hyper(np.asarray(theta), groups)
+    gaps = None
+    if times is not None:
+        start, bounds = np.r_[start, FADE[0]], [*bounds, (SLOWEST, FASTEST)]
+        gaps = np.abs(times[:, None] - times)
+    theta = start
+    if len(y) >= 2:
+        theta, _, _ = fmin_l_bfgs_b(
+            negative_log_posterior,
+            start,
+            args=(phi, y, known, groups, d, gaps),
+            bounds=bounds,
+            maxiter=STEPS,
+            maxfun=STEPS + 10,
+            factr=1e9,
+        )
+    theta = np.asarray(theta)
+    return Hyper(theta, groups) if times is None else Hyper(theta[:-1], groups, float(np.exp(theta[-1])))
 
 
 @dataclass(slots=True)
 class Posterior:
     """What a model believes: targets at Φ under θ. Points in `pending` are believed to get what is expected of them,
-    which leaves the mean as it is and takes away variance (Ginsbourger, Le Riche & Carraro 2010, section 4.2).
+    which leaves the mean as it is and takes away variance (Ginsbourger, Le Riche & Carraro 2010, section 4.2). `ages`
+    (n + p,) of a model with times: how long before the moment that is asked for each point was seen, pending ones behind.
     """
 
     hyper: Hyper
@@ -138,6 +161,7 @@ class Posterior:
     y: Array
     known: Array
     pending: Array | None = None
+    ages: Array | None = None
     alpha: Array = field(init=False)
     scaled: Array = field(init=False)
     all_scaled: Array = field(init=False)
@@ -151,6 +175,8 @@ class Posterior:
         extra = 0 if self.pending is None else len(self.pending)
         self.all_scaled = self.scaled if self.pending is None else np.vstack([self.scaled, self.pending * root_w])
         k, _ = matern(squared_distances(self.all_scaled, self.all_scaled))
+        if self.ages is not None:
+            k *= np.exp(-self.hyper.fade * np.abs(self.ages[:, None] - self.ages))
         k *= self.hyper.signal
         # Without noise: what is expected is the noise-free value, and to try it again would be to learn nothing.
         noise = np.r_[self.hyper.noise + self.known, np.zeros(extra)]
@@ -163,12 +189,12 @@ class Posterior:
 
     def mean(self, phi: Array) -> Array:
         """(m,) of the noise-free target."""
-        k, _ = matern(squared_distances(phi * self.hyper.root_w, self.scaled))
+        k, _ = self._kernel(phi * self.hyper.root_w, self.scaled)
         return np.asarray(self.hyper.signal * (k @ self.alpha))
 
     def mean_and_deviation(self, phi: Array) -> tuple[Array, Array]:
         """(m,) each, of the noise-free target."""
-        k, _ = matern(squared_distances(phi * self.hyper.root_w, self.all_scaled))
+        k, _ = self._kernel(phi * self.hyper.root_w, self.all_scaled)
         k *= self.hyper.signal
         mean = k[:, : len(self.y)] @ self.alpha
         half = dtrsm(1.0, self.factor, k.T, lower=1)
@@ -180,7 +206,7 @@ class Posterior:
         root_w = self.hyper.root_w
         scaled = phi * root_w
         n = len(self.y)
-        k, slope = matern(squared_distances(scaled, self.all_scaled))
+        k, slope = self._kernel(scaled, self.all_scaled)
         k *= self.hyper.signal
         slope *= self.hyper.signal
         mean = k[:, :n] @ self.alpha
@@ -193,6 +219,15 @@ class Posterior:
         by_variance = slope * solved
         d_variance = 4.0 * (by_variance.sum(axis=1)[:, None] * scaled - by_variance @ self.all_scaled) * root_w
         return mean, deviation, d_mean, d_variance / (2.0 * deviation[:, None])
+
+    def _kernel(self, scaled: Array, points: Array) -> tuple[Array, Array]:
+        """(m, n) each, for s² = 1, between what is asked and the first n points."""
+        k, slope = matern(squared_distances(scaled, points))
+        if self.ages is not None:
+            faded = np.exp(-self.hyper.fade * np.abs(self.ages[: len(points)]))
+            k *= faded
+            slope *= faded
+        return k, slope
 
     @property
     def inverse(self) -> Array:

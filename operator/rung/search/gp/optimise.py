@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rung.search.gp.encoding import Encoding
-from rung.search.gp.scores import Score
 from rung.space.space import Array
 
 Index = NDArray[np.intp]
@@ -30,9 +30,23 @@ MOVES = 3  # in a row
 FEW = 8  # values of an axis that are all looked at; of longer axes those at some distances
 
 
+class Score(Protocol):
+    """What is to be high."""
+
+    @property
+    def rows(self) -> int:
+        """Of the model behind it."""
+
+    def at(self, phi: Array) -> Array:
+        """(k,) of the features (k, D) of k points."""
+
+    def with_gradient(self, phi: Array) -> tuple[Array, Array]:
+        """(k,) and (k, D)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The part of the cube that is searched."""
+    """The part of the cube that is searched. Where its ends coincide a parameter stays as it is."""
 
     low: Array
     high: Array
@@ -63,7 +77,7 @@ def best_first(
     pool, worth = [ends, points], [score.at(encoding.features(ends)), values]
     if not encoding.continuous.all():
         for i in np.argsort(-worth[0], kind="stable")[:MOVERS]:
-            moved, value = _moved(score, encoding, ends[i], float(worth[0][i]))
+            moved, value = _moved(score, encoding, region, ends[i], float(worth[0][i]))
             pool.append(moved)
             worth.append(value)
     everything, value = np.vstack(pool), np.concatenate(worth)
@@ -117,12 +131,12 @@ def climbed(score: Score, encoding: Encoding, region: Region, starts: Array) -> 
     return out
 
 
-def neighbours(encoding: Encoding, u: Array) -> Array:
+def neighbours(encoding: Encoding, region: Region, u: Array) -> Array:
     """(k, d) snapped points that differ from u in one discrete parameter, and in what that makes active."""
     moves = []
     active = encoding.active(u[None])[0]
     for j, axis in enumerate(encoding.axes):
-        if axis.places is None or not active[j]:
+        if axis.places is None or not active[j] or region.low[j] == region.high[j]:
             continue
         k = len(axis.places)
         at = int(np.searchsorted(axis.edges, u[j], side="right"))
@@ -136,11 +150,11 @@ def neighbours(encoding: Encoding, u: Array) -> Array:
     return encoding.snapped(np.array(moves)) if moves else np.empty((0, encoding.d))
 
 
-def _moved(score: Score, encoding: Encoding, u: Array, value: float) -> tuple[Array, Array]:
+def _moved(score: Score, encoding: Encoding, region: Region, u: Array, value: float) -> tuple[Array, Array]:
     """All neighbours met on the way up, and their scores."""
     met, worth = [np.empty((0, encoding.d))], [np.empty(0)]
     for _ in range(MOVES):
-        around = neighbours(encoding, u)
+        around = neighbours(encoding, region, u)
         if not len(around):
             break
         values = score.at(encoding.features(around))
