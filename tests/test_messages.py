@@ -254,7 +254,9 @@ MISSPELT = [
 
 PRODUCED: dict[Row, Callable[[], str]] = {
     (REFUSED, "InvalidSpec"): lambda: refused(parameters=MISSPELT, trial=TEMPLATE),
-    (REFUSED, "NotImplemented"): lambda: refused(scheduler={**PBT["scheduler"], "type": "PB2"}, trial=PBT["trial"]),
+    (REFUSED, "NotImplemented"): lambda: refused(
+        scheduler={**ASHA["scheduler"], "mode": "Promote"}, trial=PBT["trial"]
+    ),
     (REFUSED, "Frozen"): frozen,
     (STARTS, "WaitingForStudy"): lambda: "|".join(why_wait("round-1", parse_study(a_study())) or ()),
     (STARTS, "StudyNotFound"): lambda: "|".join(why_wait("round-1", None) or ()),

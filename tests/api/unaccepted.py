@@ -46,6 +46,7 @@ CASES: tuple[Case, ...] = (
         )
         for what, scheduler, more, field, words in (
             ("with repeats", {}, {"repeats": {"count": 2}}, "spec.repeats", ("PBT knows no repeats",)),
+            ("of a bandit with repeats", {"type": "PB2"}, {"repeats": {"count": 2}}, "spec.repeats", ("PB2 knows no",)),
             (
                 "that is never compared",
                 {"pbt": {"population": 4, "intervalSteps": 999}},
@@ -287,14 +288,6 @@ CASES: tuple[Case, ...] = (
         "fix the value",
     ),
     # --- what is to come
-    *(
-        later(
-            f"scheduler {kind}",
-            study(scheduler={**POPULATION, "type": kind}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),
-            "spec.scheduler.type",
-        )
-        for kind in ("PB2",)
-    ),
     later(
         "mode Promote",
         study(scheduler={**ASHA, "mode": "Promote"}, trial={"podTemplate": pods(), "checkpoint": CLAIM}),

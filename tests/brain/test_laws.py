@@ -26,6 +26,8 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "halving-restart": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
     "hyperband-restart": {"type": "Hyperband", "mode": "Restart", "resource": RESOURCE},
     "pbt": {"type": "PBT", "resource": RESOURCE, "pbt": {"population": 5, "intervalSteps": 2}},
+    "pb2": {"type": "PB2", "resource": RESOURCE, "pbt": {"population": 5, "intervalSteps": 2}},
+    "pb2-many": {"type": "PB2", "resource": RESOURCE, "pbt": {"population": 4, "intervalSteps": 1, "quantile": "0.5"}},
     "pbt-many": {"type": "PBT", "resource": RESOURCE, "pbt": {"population": 4, "intervalSteps": 2, "quantile": "0.5"}},
     "none-all": {"type": "None", "resource": RESOURCE},
     "asha-all": {"type": "ASHA", "resource": RESOURCE},
@@ -105,7 +107,8 @@ def test_every_study_comes_to_its_end(scheduler: str, script: list[tuple[int, st
 
 
 @pytest.mark.parametrize(
-    "scheduler", ["asha", "median", "hypertune", "asha-restart", "pasha-restart", "asha-all", "pbt", "pbt-many"]
+    "scheduler",
+    ["asha", "median", "hypertune", "asha-restart", "pasha-restart", "asha-all", "pbt", "pbt-many", "pb2", "pb2-many"],
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=events)

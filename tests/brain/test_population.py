@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 from rung.api.errors import InvalidStudy
 from rung.api.facts import TrialFacts, TrialState, Verdict
 from rung.api.study import parse_study
-from rung.brain import Plan, StudyRecord
+from rung.brain import Plan, StudyRecord, Trials
+from rung.brain.intervals import Look
+from rung.brain.population import clones as made
 from rung.brain.population import lineage
 from rung.executor.record import facts_of, trial_of
 from rung.executor.status import study_status
+from rung.search.pbt import explore
+from rung.search.randomness import generator
 from tests.brain.world import World, a_study
 
 INTERVAL, TARGET = 3, 12
@@ -27,13 +31,21 @@ PARAMETERS = [
 ]
 
 
+KINDS = ("PBT", "PB2")
+
+
 def a_plan(
-    population: int = 6, *, mutate: tuple[str, ...] = ("lr", "momentum"), parallelism: int = 3, **spec: Any
+    population: int = 6,
+    *,
+    kind: str = "PBT",
+    mutate: tuple[str, ...] = ("lr", "momentum"),
+    parallelism: int = 3,
+    **spec: Any,
 ) -> Plan:
     document = a_study(
         parameters=PARAMETERS,
         scheduler={
-            "type": "PBT",
+            "type": kind,
             "resource": {"metric": "epoch", "max": TARGET},
             "pbt": {"population": population, "intervalSteps": INTERVAL, "mutate": list(mutate)},
         },
@@ -96,12 +108,13 @@ scripts = st.lists(
 laws = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @laws
 @given(script=scripts, every=st.sampled_from([1, 2, 5, 0]), data=st.data())
 def test_the_laws_of_a_population_hold_whatever_happens(
-    script: list[tuple[int, str]], every: int, data: st.DataObject
+    kind: str, script: list[tuple[int, str]], every: int, data: st.DataObject
 ) -> None:
-    world = drained(play(a_world(checkpoint_every=every), script))
+    world = drained(play(a_world(a_plan(kind=kind), checkpoint_every=every), script))
     trials, population = world.trials, world.plan.population
     assert population is not None
 
@@ -140,12 +153,13 @@ def test_the_laws_of_a_population_hold_whatever_happens(
     assert world.decide(world.rebuilt(order)) == world.decide()
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @laws
 @given(script=scripts, data=st.data())
 def test_facts_in_any_order_and_read_back_from_their_records_lead_to_the_same_clones(
-    script: list[tuple[int, str]], data: st.DataObject
+    kind: str, script: list[tuple[int, str]], data: st.DataObject
 ) -> None:
-    world = play(a_world(a_plan(parallelism=6)), script)
+    world = play(a_world(a_plan(kind=kind, parallelism=6)), script)
     order = data.draw(st.permutations(sorted(facts.number for facts in world.trials)))
     rebuilt = world.rebuilt(order)
     assert (rebuilt.vacant, rebuilt.counted) == (world.trials.vacant, world.trials.counted)
@@ -154,15 +168,40 @@ def test_facts_in_any_order_and_read_back_from_their_records_lead_to_the_same_cl
         assert (read.descent, read.checkpoints, read.parameters) == (facts.descent, facts.checkpoints, facts.parameters)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@laws
+@given(script=scripts, every=st.sampled_from([1, 2, 5]), data=st.data())
+def test_every_clone_is_made_again_as_it_was_whatever_has_happened_since(
+    kind: str, script: list[tuple[int, str]], every: int, data: st.DataObject
+) -> None:
+    """From the facts as they are listed after the end, in any order, read back from their records. Only a parent's checkpoint may
+    have come later, and who stood in for one that proved infeasible.
+    """
+    world = drained(play(a_world(a_plan(kind=kind, parallelism=6), checkpoint_every=every), script))
+    read = [facts_of(trial_of(facts, world.plan, None, world.now), world.plan) for facts in world.trials]
+    read = data.draw(st.permutations(read))
+    for clone in clones(world):
+        lacking = Trials(world.plan, [facts for facts in read if facts.number != clone.number])
+        again = next(made(world.plan, lacking, iter([clone.number]), 1))
+        assert clone.descent is not None
+        assert again.descent is not None
+        assert (again.descent.replaces, again.descent.rung) == (clone.descent.replaces, clone.descent.rung)
+        infeasible = world.trials[clone.descent.replaces].state is TrialState.INFEASIBLE
+        if not infeasible and again.descent == clone.descent:
+            assert again.parameters == clone.parameters
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @laws
 @given(script=scripts, killed=st.sets(st.integers(0, 30), max_size=8))
 def test_a_process_killed_between_two_clones_makes_the_missing_one(
-    script: list[tuple[int, str]], killed: set[int]
+    kind: str, script: list[tuple[int, str]], killed: set[int]
 ) -> None:
     """Of the trials that a decision creates side by side any may be missing; their numbers are filled from below."""
-    world = play(a_world(a_plan(parallelism=6)), script)
+    world = play(a_world(a_plan(kind=kind, parallelism=6)), script)
     world.let_end()
-    lost = [f.number for f in clones(world) if f.number in killed and f.state is TrialState.QUEUED and not f.rungs]
+    begun = [f for f in clones(world) if f.number in killed and f.state is TrialState.QUEUED and not f.rungs]
+    lost = [f.number for f in begun if f.descent and world.trials[f.descent.replaces].state is TrialState.STOPPED]
     twin = World(world.plan, value=loss)
     twin.record = StudyRecord(started_at=1000.0, created=min(lost, default=len(world.created)))
     for facts in world.trials:
@@ -174,8 +213,9 @@ def test_a_process_killed_between_two_clones_makes_the_missing_one(
         assert again is not None
         assert before is not None
         if len(lost) == 1:
-            assert again == before
-            assert twin.trials[number].parameters == world.trials[number].parameters
+            assert (again.replaces, again.rung) == (before.replaces, before.rung)
+            if again == before:
+                assert twin.trials[number].parameters == world.trials[number].parameters
 
 
 def falling_behind(world: World, *, others: int = 3) -> int:
@@ -267,6 +307,7 @@ def test_programs_that_get_worse_with_every_resumption_still_come_to_an_end() ->
     assert world.outcome.verdict.reason == "TrialsCompleted"
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("limits", "members", "note"),
     [
@@ -284,8 +325,8 @@ def test_programs_that_get_worse_with_every_resumption_still_come_to_an_end() ->
         ),
     ],
 )
-def test_how_many_members_there_are(limits: dict[str, Any], members: int, note: str) -> None:
-    world = drained(a_world(a_plan(limits={**limits, "parallelism": 8})))
+def test_how_many_members_there_are(kind: str, limits: dict[str, Any], members: int, note: str) -> None:
+    world = drained(a_world(a_plan(kind=kind, limits={**limits, "parallelism": 8})))
     assert sum(1 for facts in world.trials if facts.descent is None) == members
     assert world.outcome is not None
     verdict = world.outcome.verdict
@@ -396,7 +437,112 @@ def test_a_member_stopped_by_hand_leaves_no_place() -> None:
     assert world.trials.vacant == []
 
 
-def test_repeats_are_refused() -> None:
-    with pytest.raises(InvalidStudy, match="PBT knows no repeats") as refused:
-        a_plan(repeats={"count": 2})
+@pytest.mark.parametrize("kind", KINDS)
+def test_repeats_are_refused(kind: str) -> None:
+    with pytest.raises(InvalidStudy, match=f"{kind} knows no repeats") as refused:
+        a_plan(kind=kind, repeats={"count": 2})
     assert refused.value.field == "spec.repeats"
+
+
+def by_rate(facts: TrialFacts, step: int) -> float:
+    """Of every step a loss that has to be paid by all, and what the rate adds to it: 1e-3 adds nothing."""
+    return 1 / step + step * 0.01 * math.log10(float(facts.parameters["lr"]) / 1e-3) ** 2
+
+
+def a_bandit(comparisons: int) -> World:
+    """A population of eight after so many comparisons."""
+    world = World(a_plan(8, kind="PB2", mutate=("lr",), parallelism=8), value=by_rate)
+    world.reconcile()
+    together(world, comparisons)
+    return world
+
+
+def together(world: World, turns: int) -> None:
+    """All who run go on to their next comparisons, so many times."""
+    for _ in range(turns):
+        for number in sorted(world.running):
+            if number in world.running and number not in world.ending:
+                world.advance(number, INTERVAL - world.running[number][1] % INTERVAL)
+        world.let_end()
+
+
+def off(world: World, among: list[TrialFacts]) -> list[float]:
+    return [abs(math.log10(float(facts.parameters["lr"]) / 1e-3)) for facts in among]
+
+
+def test_a_bandits_first_clones_are_drawn_and_later_ones_proposed() -> None:
+    """Nobody knows with which value a member began, so its first interval tells nothing."""
+    world = a_bandit(3)
+    drawn = [facts for facts in clones(world) if facts.descent and facts.descent.rung == INTERVAL]
+    proposed = [facts for facts in clones(world) if facts.descent and facts.descent.rung == 3 * INTERVAL]
+    assert drawn
+    assert proposed
+    for facts in drawn:
+        assert facts.descent is not None
+        model = world.trials.model_of(facts.descent.replaces)
+        assert model is not None
+        options = world.plan.spec.scheduler.pbt
+        assert options is not None
+        random = generator(world.plan.spec.seed, facts.number, "clone")
+        before = world.trials[model].parameters
+        assert facts.parameters == explore(world.plan.space, before, ("lr",), 0.25, random)
+    assert max(off(world, proposed)) < 0.3, "far from the rate that brought most"
+
+
+def test_a_bandit_knows_of_the_records_before_the_verdict_and_of_clones_that_begin_beside_its_own() -> None:
+    world = a_bandit(2)
+    newest = max(facts.number for facts in clones(world))
+    descent = world.trials[newest].descent
+    assert descent is not None
+    look = Look(world.plan, world.trials, {}, newest, descent.replaces)
+    last = world.trials[descent.replaces].rungs[-1].order
+    over = [i for i in look.intervals() if i.change is not None]
+    running = [i for i in look.intervals() if i.change is None]
+    ends = [r for f in world.trials for r in f.rungs if r.order <= last and r.step > INTERVAL]
+    assert len(over) == len(ends)
+    assert {i.turn for i in over} == {1}
+    others = [f for f in world.trials if f.number < newest and not f.finished]
+    assert sorted(str(i.parameters) for i in running) == sorted(str(f.parameters) for f in others)
+
+
+def test_of_a_clone_the_value_it_began_with_is_that_of_its_parent_there() -> None:
+    world = World(a_plan(population=2, kind="PB2", parallelism=2), value=by_number, checkpoint_every=2)
+    world.reconcile()
+    world.advance(0, 6)
+    world.advance(1, INTERVAL)
+    world.let_end()
+    (clone,) = clones(world)
+    world.advance(clone.number, 4)
+    assert clone.descent is not None
+    assert (clone.descent.parent, clone.descent.step) == (0, 2.0)
+    world.advance(0, INTERVAL)
+    look = Look(world.plan, world.trials, {}, 99, 0)
+    (own,) = [i for i in look.intervals() if i.parameters == clone.parameters and i.change is not None]
+    there, after = 0 + 1 / 3, -1 + 1 / 6  # of its parent at 3, the first record; its own at 6
+    assert own.before == pytest.approx(there)
+    assert own.change == pytest.approx((after - there) / (6 - 2))
+
+
+def test_an_interval_in_which_a_member_diverged_is_known_to_the_clone_in_its_place_and_to_later_ones() -> None:
+    def value(facts: TrialFacts, step: int) -> float:
+        return math.nan if facts.number == 3 and step > 4 else by_number(facts, step)
+
+    world = World(a_plan(population=4, kind="PB2", parallelism=4), value=value)
+    world.reconcile()
+    for number in (3, 2, 1, 0):
+        world.advance(number, 5)
+    before = max(facts.number for facts in world.trials)
+    world.advance(3, 1)
+    world.let_end()
+    assert world.trials[3].state is TrialState.INFEASIBLE
+    clone = world.trials.clone_of(3)
+    assert clone == before + 1
+
+    def diverged(number: int, loser: int) -> list[float]:
+        look = Look(world.plan, world.trials, {}, number, loser)
+        return [i.before for i in look.intervals() if i.change == math.inf]
+
+    assert diverged(clone, 3) == [3 + 1 / 3]
+    assert diverged(clone + 1, 2) == [3 + 1 / 3]
+    earlier = [facts for facts in clones(world) if facts.number < clone]
+    assert all(f.descent and diverged(f.number, f.descent.replaces) == [] for f in earlier)

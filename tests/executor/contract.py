@@ -103,10 +103,10 @@ CHECKPOINTS = {"checkpoint": {"uri": "replay://nowhere"}}
 """Of programs that need none, since each step follows from the parameters alone."""
 
 
-def a_population(members: int, **more: Any) -> Document:
+def a_population(members: int, kind: str = "PBT", **more: Any) -> Document:
     """A scheduler over 9 epochs that compares at 2, 4, 6 and 8."""
     options = {"population": members, "intervalSteps": 2, **more}
-    return {"type": "PBT", "resource": {"metric": "epoch", "max": 9}, "pbt": options}
+    return {"type": kind, "resource": {"metric": "epoch", "max": 9}, "pbt": options}
 
 
 def told(trials: Iterable[TrialFacts], *, order: bool) -> list[tuple[object, ...]]:
@@ -173,6 +173,15 @@ class ExecutorContract(ABC):
             pytest.param(
                 a_study(scheduler=a_population(5), limits={"parallelism": 1}, trial=CHECKPOINTS, seed=6),
                 id="a population whose worst give way to clones of its best",
+            ),
+            pytest.param(
+                a_study(
+                    scheduler=a_population(6, "PB2", quantile="0.5"),
+                    limits={"parallelism": 1},
+                    trial=CHECKPOINTS,
+                    seed=6,
+                ),
+                id="a population whose clones are proposed by a model",
             ),
             pytest.param(
                 a_study(scheduler=scheduled("ASHA"), limits={"trials": 12, "parallelism": 1, "patienceTrials": 4}),

@@ -42,6 +42,11 @@ STUDIES: dict[str, dict[str, Any]] = {
         "limits": {"parallelism": 1},
         "trial": CHECKPOINTS,
     },
+    "clones that a model proposes": {
+        "scheduler": a_population(6, "PB2", quantile="0.5"),
+        "limits": {"parallelism": 1},
+        "trial": CHECKPOINTS,
+    },
 }
 
 

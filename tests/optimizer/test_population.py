@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +25,7 @@ Step = Callable[[State, Assignment], tuple[State, float]]
 """One step of training: the next state and its loss."""
 
 LR = {"name": "lr", "type": "Double", "min": "1e-3", "max": 1, "scale": "Log"}
+WAY = {"name": "way", "type": "Categorical", "values": ["plain", "scaled", "loud", "idle"]}
 LOSS = {"metric": "loss", "direction": "Minimize"}
 START: State = (1.0, 1.0, 0.0, 0.0)
 
@@ -31,12 +34,13 @@ def noisy_descent(state: State, parameters: Assignment) -> tuple[State, float]:
     """Stochastic gradient descent on a quadratic bowl of curvatures 1 and 0.1, in expectation: exact, nothing is drawn.
 
     (m0, m1) are mean distances, (v0, v1) variances. A high rate gets near soon and stays noisy, a low one is exact too late: the
-    best schedule falls.
+    best schedule falls. Steps may also be scaled by the curvature, which is fast and ends noisier, and be taken in two useless ways.
     """
-    lr = float(parameters["lr"])
-    curvature, noise = (1.0, 0.1), 0.1
-    m = [(1 - lr * c) * x for c, x in zip(curvature, state[:2], strict=True)]
-    v = [(1 - lr * c) ** 2 * x + (lr * noise) ** 2 for c, x in zip(curvature, state[2:], strict=True)]
+    lr, way = float(parameters["lr"]), parameters.get("way", "plain")
+    curvature, noise = (1.0, 0.1), 0.3 if way == "loud" else 0.1
+    rates = [lr * gain for gain in {"scaled": (1.0, 10.0), "idle": (0.1, 0.1)}.get(str(way), (1.0, 1.0))]
+    m = [(1 - r * c) * x for r, c, x in zip(rates, curvature, state[:2], strict=True)]
+    v = [(1 - r * c) ** 2 * x + (r * noise) ** 2 for r, c, x in zip(rates, curvature, state[2:], strict=True)]
     return (*m, *v), sum(c * (x * x + y) for c, x, y in zip(curvature, m, v, strict=True))
 
 
@@ -87,9 +91,9 @@ class Gym:
         return min(self.losses.values())
 
 
-def pbt(**options: Any) -> dict[str, Any]:
+def pbt(kind: str = "PBT", **options: Any) -> dict[str, Any]:
     return {
-        "type": "PBT",
+        "type": kind,
         "resource": {"metric": "step", "max": STEPS},
         "pbt": {"population": POPULATION, "intervalSteps": INTERVAL, **options},
     }
@@ -124,6 +128,44 @@ def test_a_population_beats_random_search_and_the_best_constant_with_the_same_st
     assert sum(p.best < r.best for p, r in zip(populations, random_search, strict=True)) >= 12
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Final losses, by seed."""
+
+    proposed: list[float]
+    drawn: list[float]
+    random_search: list[float]
+
+    @staticmethod
+    def over(parameters: list[dict[str, Any]], members: int, seeds: range) -> Compared:
+        def best(scheduler: dict[str, Any] | None) -> list[float]:
+            more = {"parameters": parameters, "limits": {"trials": members, "parallelism": members}}
+            gyms = [a_gym(seed, scheduler, **more) for seed in seeds]
+            for gym in gyms:
+                gym.workers = members
+            return [gym.run().best for gym in gyms]
+
+        return Compared(best(pbt("PB2", population=members)), best(pbt(population=members)), best(None))
+
+    def __str__(self) -> str:
+        ahead = sum(p < d for p, d in zip(self.proposed, self.drawn, strict=True))
+        figures = (
+            f"PB2 {median(self.proposed):.2g}, PBT {median(self.drawn):.2g}, random {median(self.random_search):.2g}"
+        )
+        return f"{figures}; PB2 ahead of PBT on {ahead} of {len(self.drawn)}"
+
+
+@pytest.mark.parametrize("parameters", [[LR], [LR, WAY]], ids=["a rate", "a rate and a choice"])
+@pytest.mark.parametrize("members", [4, POPULATION])
+def test_what_a_model_proposes_is_no_worse_than_what_chance_has(parameters: list[dict[str, Any]], members: int) -> None:
+    """Few are what a model is for: of four members one clone comes in a turn, and chance has one try."""
+    found = Compared.over(parameters, members, range(15))
+    print(f"{members} members, {' and '.join(p['name'] for p in parameters)}: {found}")
+    assert median(found.proposed) < 1.2 * median(found.drawn)
+    assert median(found.proposed) < 0.8 * median(found.random_search)
+    assert sum(p < r for p, r in zip(found.proposed, found.random_search, strict=True)) >= 11
+
+
 H = [{"name": f"h{i}", "type": "Double", "min": 0, "max": 1} for i in range(2)]
 
 
@@ -149,16 +191,17 @@ def test_what_no_member_can_alone_their_line_can() -> None:
     assert median(together) < 0.2
 
 
+@pytest.mark.parametrize("kind", ["PBT", "PB2"])
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 99), when=st.integers(1, 60))
-def test_saved_and_restored_in_the_middle_it_goes_on_as_it_would_have(seed: int, when: int) -> None:
+def test_saved_and_restored_in_the_middle_it_goes_on_as_it_would_have(kind: str, seed: int, when: int) -> None:
     def gym() -> Gym:
         spec: dict[str, Any] = {"parameters": [LR], "objectives": [LOSS], "sampler": {"type": "Random"}, "seed": seed}
         return Gym(Optimizer(scheduler=short(), **spec, clock=lambda: 1.0), workers=4, mixing=random.Random(seed))
 
     def short() -> dict[str, Any]:
         options = {"population": 4, "intervalSteps": 4, "quantile": "0.5"}
-        return {"type": "PBT", "resource": {"metric": "step", "max": 20}, "pbt": options}
+        return {"type": kind, "resource": {"metric": "step", "max": 20}, "pbt": options}
 
     class Interrupted(Gym):
         def advance(self, running: dict[int, int], number: int) -> None:
@@ -182,3 +225,11 @@ def test_no_more_members_run_than_the_population_has() -> None:
     gym.run()
     assert gym.most == 3
     assert sum(trial.parent is None for trial in gym.trials.values()) == 8
+
+
+if __name__ == "__main__":  # the table of docs/search.md: python -m tests.optimizer.test_population 60
+    for what in ([LR], [LR, WAY]):
+        for few in (4, POPULATION):
+            print(
+                f"{few} members, {' and '.join(p['name'] for p in what)}: {Compared.over(what, few, range(int(sys.argv[1])))}"
+            )

@@ -149,7 +149,9 @@ def changed(**scheduler: object) -> StudySpec:
         pytest.param({"eta": 1}, "spec.scheduler", "InvalidSpec", "eta of at least 2", id="an eta of one"),
         pytest.param({"brackets": 5}, "spec.scheduler", "InvalidSpec", "1 to 4 brackets, got 5", id="many brackets"),
         pytest.param({"mode": Mode.PROMOTE}, "spec.scheduler.mode", "NotImplemented", "use Stop", id="mode Promote"),
-        pytest.param({"type": SchedulerType.PB2}, "spec.scheduler.type", "NotImplemented", "PB2 is not", id="PB2"),
+        pytest.param(
+            {"type": SchedulerType.PB2}, "spec.scheduler.pbt", "InvalidSpec", "population is required", id="PB2"
+        ),
         pytest.param(
             {"type": SchedulerType.PBT, "pbt": PbtOptions(population=4, interval_steps=99)},
             "spec.scheduler.pbt.intervalSteps",

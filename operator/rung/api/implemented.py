@@ -11,25 +11,12 @@ from itertools import chain
 
 from rung.api.errors import InvalidStudy
 from rung.api.metrics import MetricSource
-from rung.api.scheduler import Mode, SchedulerType
+from rung.api.scheduler import Mode
 from rung.api.spec import StudySpec
 from rung.api.template import Retain
 
 NOT_IMPLEMENTED = "NotImplemented"
 
-SCHEDULERS = frozenset(
-    {
-        SchedulerType.NONE,
-        SchedulerType.SUCCESSIVE_HALVING,
-        SchedulerType.HYPERBAND,
-        SchedulerType.ASHA,
-        SchedulerType.MEDIAN_STOP,
-        SchedulerType.HYPER_TUNE,
-        SchedulerType.PASHA,
-        SchedulerType.CURVE_EXTRAPOLATION,
-        SchedulerType.PBT,
-    }
-)
 MODES = (Mode.STOP, Mode.RESTART)
 SOURCES = frozenset(MetricSource) - {MetricSource.FILE}
 
@@ -61,9 +48,6 @@ def _deciding(spec: StudySpec) -> Iterator[tuple[str, str]]:
 
 def _search(spec: StudySpec) -> Iterator[tuple[str, str]]:
     scheduler = spec.scheduler
-    if scheduler.type not in SCHEDULERS:
-        kinds = [kind for kind in SchedulerType if kind in SCHEDULERS]
-        yield "spec.scheduler.type", _later(f"use one of {', '.join(kinds)}", scheduler.type)
     if scheduler.mode is not None and scheduler.mode not in MODES:
         yield "spec.scheduler.mode", _later(f"use {' or '.join(MODES)}", scheduler.mode)
 

@@ -24,7 +24,7 @@ class Limits(ApiModel):
     trials: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = Field(
         default=None,
         description="Trials in all; repeats count, retries, clones and points with known values do not. If absent: 64, but no "
-        "limit where gpuHours or durationSeconds is given; with sampler Grid the size of the grid, with PBT the population.",
+        "limit where gpuHours or durationSeconds is given; with sampler Grid the size of the grid, with PBT and PB2 the population.",
     )
     # 4: enough for synchronous rungs not to crawl, few enough for a first try on a shared cluster.
     parallelism: Annotated[Whole, Field(ge=1, le=10_000)] = Field(

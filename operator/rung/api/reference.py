@@ -14,8 +14,8 @@ from typing import Any
 from rung.api.base import JsonObject
 from rung.api.crds import study_crd, trial_crd
 from rung.api.frozen import FROZEN
-from rung.api.implemented import MODES, SCHEDULERS
-from rung.api.scheduler import Mode, SchedulerType
+from rung.api.implemented import MODES
+from rung.api.scheduler import Mode
 
 INTRODUCTION = """\
 # The Study, field by field
@@ -79,14 +79,10 @@ def _root(crd: JsonObject) -> JsonObject:
 
 def _later() -> str:
     """What this version refuses."""
-    kinds = (
-        ("schedulers", [kind.value for kind in SchedulerType if kind not in SCHEDULERS]),
-        ("modes", [kind.value for kind in Mode if kind not in MODES]),
-    )
-    listed = "; ".join(f"{name} {', '.join(values)}" for name, values in kinds)
+    modes = ", ".join(kind.value for kind in Mode if kind not in MODES)
     return (
         "## Not implemented yet\n\n"
-        f"The schema holds more than this version does: {listed}; metrics from a file, "
+        f"The schema holds more than this version does: modes {modes}; metrics from a file, "
         "`manifest` with its companions, `retain` other than All, `promotedPriorityClass`. A Study that uses one of them "
         "gets `Accepted=False`, reason `NotImplemented`, with the field's path.\n"
     )

@@ -120,7 +120,9 @@ class PbtOptions(ApiModel):
         description="Share of the population that is replaced by copies of as many best: above 0, at most 0.5.",
     )
     resample_probability: Decimal = Field(
-        default="0.25", description="How often a copied parameter is drawn anew instead of moved a little: 0 to 1."
+        default="0.25",
+        description="How often a copied parameter is drawn anew instead of moved a little: 0 to 1. With PB2 only as long as its "
+        "model knows too little to propose.",
     )
     mutate: Annotated[tuple[ParameterName, ...], Field(max_length=64), Keywords(x_kubernetes_list_type="set")] = Field(
         default=(),
@@ -160,8 +162,8 @@ class SchedulerSpec(ApiModel):
         description="None: every trial runs to its end. SuccessiveHalving, Hyperband: cohorts that wait for each other. ASHA: "
         "the same without waiting. MedianStop: stops what is worse than the median. HyperTune: ASHA over all brackets; those "
         "get most trials whose first rung has told how the next one ranks. PASHA: ASHA whose end moves on while ranks still "
-        "change. CurveExtrapolation: stops what a fitted curve gives up on. PBT, PB2: a population whose worst give way to "
-        "changed copies of its best.",
+        "change. CurveExtrapolation: stops what a fitted curve gives up on. PBT: a population whose worst give way to "
+        "changed copies of its best. PB2: the same, where a model of what changes have brought proposes them.",
     )
     resource: Resource | None = Field(
         default=None,

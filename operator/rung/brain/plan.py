@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rung.api.facts import TrialFacts
     from rung.brain.board import Incumbent
     from rung.brain.trials import Trials
+    from rung.search.pb2 import Bandit
 
 HOURS = 3600.0
 
@@ -74,7 +75,8 @@ class Plan:
             gpu_seconds_limit=_gpu_seconds_limit(spec),
         )
         if plan.population is not None and spec.repeats is not None:
-            message = "PBT knows no repeats: a clone goes on from another trial's checkpoint; leave repeats out"
+            kind = spec.scheduler.type.value
+            message = f"{kind} knows no repeats: a clone goes on from another trial's checkpoint; leave repeats out"
             raise InvalidStudy("spec.repeats", message)
         if plan.trial_limit is not None and plan.trial_limit < plan.cost:
             message = f"{plan.trial_limit} trials are fewer than spec.repeats.count ({plan.cost}): repeats count too"
@@ -120,6 +122,16 @@ class Plan:
     def population(self) -> Pbt | None:
         """The scheduler, where it replaces members of a population by clones."""
         return self.scheduler if isinstance(self.scheduler, Pbt) else None
+
+    @cached_property
+    def bandit(self) -> Bandit | None:
+        """Who proposes what clones change, where that is not drawn."""
+        options = self.spec.scheduler.pbt
+        if self.spec.scheduler.type is not SchedulerType.PB2 or options is None:
+            return None
+        from rung.search.pb2 import Bandit  # noqa: PLC0415 - scipy: 0.2 s that others need not pay
+
+        return Bandit(self.space, options.mutate)
 
     @property
     def rung_by_rung(self) -> bool:

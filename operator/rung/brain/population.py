@@ -3,7 +3,8 @@
 member    a trial that a sampler has proposed, or a clone in the place of one. At most `population` are unfinished, places
           that wait for their clone included
 clone     of the trial that the scheduler names, by the records before the verdict; its parameters are that trial's,
-          changed (`rung.search.pbt`). A member that proves infeasible leaves its place too, at the rung that it was to reach,
+          changed: as chance has it (`rung.search.pbt`), or as a model of what it brought so far proposes (`rung.search.pb2`, told
+          by `intervals`). A member that proves infeasible leaves its place too, at the rung that it was to reach,
           to one of the best at the nearest step; one that fails does not, for failures are to be counted
 begins    with the newest checkpoint that the parent was known to have up to that rung when the clone was made; it is
           written into the clone's record, and later attempts begin with it too. Where the parent had none of its own, with
@@ -13,10 +14,10 @@ begins    with the newest checkpoint that the parent was known to have up to tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rung.api.facts import Assignment, Descent, TrialFacts
-from rung.brain.decisions import Create
+from rung.brain.decisions import Create, created
 from rung.brain.plan import Plan
 from rung.brain.trials import Trials
 from rung.search.pbt import explore
@@ -28,12 +29,16 @@ def clones(plan: Plan, trials: Trials, numbers: Iterator[int], most: int) -> Ite
     population, options = plan.population, plan.spec.scheduler.pbt
     if population is None or options is None:
         return
+    begun: dict[int, TrialFacts] = {}
     for stopped in trials.vacant[: max(most, 0)]:
         number = next(numbers)
         descent, model = _descent(trials, trials[stopped])
-        random = generator(plan.spec.seed, number, "clone")
-        parameters = explore(plan.space, model.parameters, options.mutate, float(options.resample_probability), random)
-        yield Create(
+        parameters = _proposed(plan, trials, begun, number, descent, model)
+        if parameters is None:
+            random = generator(plan.spec.seed, number, "clone")
+            resample = float(options.resample_probability)
+            parameters = explore(plan.space, model.parameters, options.mutate, resample, random)
+        create = Create(
             number=number,
             parameters=parameters,
             seed=plan.trial_seed(number),
@@ -41,6 +46,23 @@ def clones(plan: Plan, trials: Trials, numbers: Iterator[int], most: int) -> Ite
             descent=descent,
             message=_explained(plan, descent, model, parameters),
         )
+        begun[number] = created(create)
+        yield create
+
+
+def _proposed(
+    plan: Plan, trials: Trials, begun: Mapping[int, TrialFacts], number: int, descent: Descent, model: TrialFacts
+) -> Assignment | None:
+    """What a model of what changes brought so far proposes; None: there is none, or it knows too little."""
+    if plan.bandit is None:
+        return None
+    from rung.brain.intervals import Look  # noqa: PLC0415 - scipy: 0.2 s that others need not pay
+
+    look = Look(plan, trials, begun, number, descent.replaces)
+    beginning = look.beginning(descent, model)
+    if beginning is None:
+        return None
+    return plan.bandit.propose(look.intervals(), beginning, generator(plan.spec.seed, number, "bandit"))
 
 
 def places(plan: Plan, trials: Trials) -> float:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import replace
 
-from rung.api.facts import EnqueuedKey, TrialFacts, TrialState
+from rung.api.facts import EnqueuedKey, RungRecord, TrialFacts, TrialState
 from rung.brain.board import Board, Incumbent
 from rung.brain.decisions import running_seconds
 from rung.brain.plan import Plan
@@ -42,6 +42,7 @@ class Trials:
         self._taken: Counter[Hashable] = Counter()
         self._enqueued: set[EnqueuedKey] = set()
         self._clones: dict[int, int] = {}  # of a population: stopped member -> the trial in its place
+        self._recorded: dict[int, int] = {}  # of a population: order of a rung record -> its trial
         self._vacant: set[int] = set()  # members that were stopped, and nobody is in their place yet
         self._ledger = Ledger()  # of the finished ones
         self._told_once: dict[int, Told] = {}  # of the finished ones, as they are asked for
@@ -191,6 +192,17 @@ class Trials:
             self.table, number, rung, lambda other: self._all[other].state is TrialState.INFEASIBLE
         )
 
+    def clone_of(self, number: int) -> int | None:
+        """The clone in the place that a member of a population has left."""
+        return self._clones.get(number)
+
+    def recorded(self, upto: int) -> Iterator[tuple[TrialFacts, RungRecord]]:
+        """The rung records of a population up to that order, newest first."""
+        for order in range(upto, 0, -1):
+            facts = self._all.get(self._recorded.get(order, -1))
+            if facts is not None:
+                yield from ((facts, record) for record in facts.rungs if record.order == order)
+
     def place_of(self, facts: TrialFacts) -> int | None:
         """The rung at which a clone takes the trial's place in a population; None: it leaves none."""
         if self.plan.population is None:
@@ -311,6 +323,8 @@ class Trials:
         ranking = self.plan.measure.ranking
         for record in facts.rungs:
             self.last_order = max(self.last_order, record.order)
+            if self.plan.population is not None:
+                self._recorded[record.order] = facts.number
             self.judged[facts.bracket, record.step, record.verdict.value] += 1
             best = None if record.best is None else ranking.rank(record.best)
             entry = Entry(facts.number, record.step, ranking.rank(record.value), record.order, best)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rung.api.errors import InvalidStudy
-from rung.api.study import Direction, Mode, PbtOptions, Resource, SchedulerSpec, SchedulerType, StudySpec
+from rung.api.scheduler import POPULATIONS
+from rung.api.study import Direction, Mode, Resource, SchedulerSpec, SchedulerType, StudySpec
 from rung.schedule.asha import Asha
 from rung.schedule.curve_extrapolation import CurveExtrapolation
 from rung.schedule.hyper_tune import HyperTune
@@ -60,7 +61,7 @@ def make_scheduler(spec: StudySpec) -> Scheduler:
     """The scheduler that a study asks for.
 
     Raises InvalidStudy with the field's path where the type needs a resource that is not given, where the ladder does
-    not exist, and (reason NotImplemented) for a type or mode that a later version brings.
+    not exist, and (reason NotImplemented) for a mode that a later version brings.
     """
     asked = spec.scheduler
     if asked.type is SchedulerType.NONE:
@@ -75,8 +76,8 @@ def make_scheduler(spec: StudySpec) -> Scheduler:
     if resource is None:
         message = f"{asked.type.value} compares trials at steps: give resource, for example {{metric: epoch, max: 27}}"
         raise InvalidStudy("spec.scheduler.resource", message)
-    if asked.type is SchedulerType.PBT and asked.pbt is not None:
-        return _population(spec, asked.pbt, resource)
+    if asked.type in POPULATIONS:
+        return _population(spec, asked, resource)
     try:
         return _compared(asked, resource, _wording(spec, resource))
     except ValueError as error:
@@ -84,7 +85,7 @@ def make_scheduler(spec: StudySpec) -> Scheduler:
 
 
 def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Scheduler:
-    """A scheduler with rungs. Raises ValueError for a ladder that does not exist, InvalidStudy for other types."""
+    """A scheduler with rungs. Raises ValueError for a ladder that does not exist, and for other types."""
     eta = DEFAULT_ETA if asked.eta is None else asked.eta
     low, high = resource.min, resource.max
     match asked.type:
@@ -100,15 +101,15 @@ def _compared(asked: SchedulerSpec, resource: Resource, wording: Wording) -> Sch
             return Pasha(low, high, eta, wording=wording)
         case SchedulerType.CURVE_EXTRAPOLATION:
             return CurveExtrapolation(low, high, wording=wording)
-        case _:
-            message = (
-                f"{asked.type.value} is not implemented yet; use PBT, ASHA, PASHA, HyperTune, Hyperband or MedianStop"
-            )
-            raise InvalidStudy("spec.scheduler.type", message, reason="NotImplemented")
+        case kind:
+            raise ValueError(f"{kind} has no rungs")
 
 
-def _population(spec: StudySpec, options: PbtOptions, resource: Resource) -> Pbt:
-    """Raises InvalidStudy where there is no step to compare at, or too many."""
+def _population(spec: StudySpec, asked: SchedulerSpec, resource: Resource) -> Pbt:
+    """Raises InvalidStudy where there is no step to compare at, or too many. What clones change is the brain's matter."""
+    options = asked.pbt
+    if options is None:
+        raise InvalidStudy("spec.scheduler.pbt", f"pbt.population is required for scheduler {asked.type.value}")
     interval = options.interval_steps or max(1, resource.max // INTERVALS)
     try:
         return Pbt(

@@ -37,19 +37,26 @@ def explore(
     space: Space, parent: Assignment, mutate: Collection[str], resample: float, random: np.random.Generator
 ) -> Assignment:
     """A clone's parameters: feasible. `mutate` names those that may change, an array's name all of its elements; empty: all."""
-    mutable = {element for name in mutate for element in space.arrays.get(name, (name,))} or set(space.names)
+    changes = mutable(space, mutate)
     named = {dimension.name: dimension for dimension in space.dimensions}
     for _ in range(TRIES):
         anew, fresh, up = random.random((3, space.d))
         kept: dict[str, Value] = {}
         for axis, (name, dimension) in enumerate(named.items()):
-            if name not in parent or (name in mutable and anew[axis] < resample):
+            if name not in parent or (name in changes and anew[axis] < resample):
                 continue  # filled in from `fresh`
-            kept[name] = moved(dimension, parent[name], up=bool(up[axis] < 0.5)) if name in mutable else parent[name]
+            kept[name] = moved(dimension, parent[name], up=bool(up[axis] < 0.5)) if name in changes else parent[name]
         clone = space.complete(space.render(kept), fresh)
         if space.is_feasible(clone):
             return clone
     return parent
+
+
+def mutable(space: Space, mutate: Collection[str]) -> frozenset[str]:
+    """The parameters that may change."""
+    return frozenset(element for name in mutate for element in space.arrays.get(name, (name,))) or frozenset(
+        space.names
+    )
 
 
 def moved(dimension: Dimension, value: Value, *, up: bool) -> Value:
