@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import pytest
 
 from devcluster import Cluster
-from rung.kube.client import Kube
+from rung.kube.access import Access
+from rung.kube.client import Document, Kube
 from rung.kube.lease import Elector, LeaseLost, Timing
 from tests.kube.proxy import Proxy, access_through
 
@@ -73,6 +74,31 @@ async def test_a_lease_whose_renewal_was_cut_short_is_handed_back_all_the_same(k
     work.may_end.set()
     await within(10, one)
     assert (await kube.get("leases", namespace, NAME))["spec"]["holderIdentity"] == ""
+
+
+class Unanswered(Kube):
+    """Its leases are made, and it is never told."""
+
+    made: asyncio.Event
+
+    async def create(self, resource: str, namespace: str, document: Mapping[str, Any]) -> Document:
+        await super().create(resource, namespace, document)
+        self.made.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+
+async def test_a_lease_that_was_taken_while_the_end_came_is_handed_back(
+    kube: Kube, namespace: str, cluster: Cluster
+) -> None:
+    async with Unanswered(await Access.find(str(cluster.kubeconfig))) as unanswered:
+        unanswered.made = asyncio.Event()
+        task = asyncio.create_task(an_elector(unanswered, namespace, "one", LONG).run(Leader()))
+        await within(10, unanswered.made.wait())
+        assert await holder_of(kube, namespace) == "one"
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert await holder_of(kube, namespace) == ""
 
 
 async def test_the_next_takes_over_at_once_when_the_lease_is_handed_back(kube: Kube, namespace: str) -> None:

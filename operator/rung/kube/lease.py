@@ -125,6 +125,7 @@ class Elector:
         self._clock = clock
         self._wall = wall
         self._sleep = sleep
+        self._tried = False  # to write the lease: it may be ours, whether an answer came or not
         self._lease: Document | None = None  # as last written by us
         self.leading = False
 
@@ -134,9 +135,9 @@ class Elector:
 
         Raises LeaseLost, after `lead` was cancelled and has ended, where the lease is not ours any more.
         """
-        await self.acquire()
-        self.leading = True
         try:
+            await self.acquire()
+            self.leading = True
             await self._lead(lead)
         finally:
             self.leading = False
@@ -214,6 +215,7 @@ class Elector:
 
     async def _write(self, lease: Document | None) -> None:
         """Raises Conflict or AlreadyExists where another candidate was faster."""
+        self._tried = True
         wall = self._wall().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         document = taken(lease, self._name, self._namespace, self.identity, self._timing.duration, wall)
         if lease is None:
@@ -224,20 +226,19 @@ class Elector:
 
     async def _release(self) -> None:
         """Hand the lease back, if it is still ours. Best effort: if not, it expires."""
-        lease, self._lease = self._lease, None
-        if lease is None:
+        if not self._tried:
             return
+        lease, self._lease, self._tried = self._lease, None, False
         with contextlib.suppress(KubeError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
                 try:
-                    await self._give_up(lease)
+                    await self._give_up(await self._get() if lease is None else lease)
                 except Conflict:  # the end may have cut a renewal short, written by then
-                    found = await self._get()
-                    if found is None or found["spec"].get("holderIdentity") != self.identity:
-                        return
-                    await self._give_up(found)
-                log.info("lease handed back", extra={"lease": self._name})
+                    await self._give_up(await self._get())
 
-    async def _give_up(self, lease: Document) -> None:
+    async def _give_up(self, lease: Document | None) -> None:
+        if lease is None or lease["spec"].get("holderIdentity") != self.identity:
+            return
         spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": RELEASED_DURATION}
         await self._kube.replace("leases", self._namespace, self._name, {**lease, "spec": spec})
+        log.info("lease handed back", extra={"lease": self._name})
