@@ -40,7 +40,7 @@ METHODS: dict[str, Entry] = {
     "optuna-tpe": Entry(_OPTUNA, option="TPE"),
     "optuna-cmaes": Entry(_OPTUNA, option="CmaEs"),
     "optuna-nsga2": Entry(_OPTUNA, option="NSGAII"),
-    "optuna-gp": Entry(_OPTUNA, option="GP", seeds=3),
+    "optuna-gp": Entry(_OPTUNA, option="GP"),
     "hyperopt-tpe": Entry(_HYPEROPT),
     "smac-hpo": Entry("bench.search.methods.smac", SMAC, "HPO", seeds=3),
     "hebo": Entry("bench.search.methods.hebo", HEBO, seeds=2),

@@ -18,6 +18,11 @@ from syne_tune.optimizer.baselines import ASHA, BOHB, DEHB, MOBSTER, HyperTune  
 from bench.search.methods.protocol import Asked, Method, Plain, Task, Word  # noqa: E402
 from bench.search.problem import Outcome, Parameter  # noqa: E402
 
+REFITTED = {"debug_log": False, "opt_skip_init_length": 50, "opt_skip_period": 20}
+"""Of the Gaussian processes: by default their hyperparameters are fitted anew for each trial, and a study takes more than ten
+minutes. Beyond 50 values it is each 20th trial here, an option that Syne Tune has for this.
+"""
+
 WORDS = {"CONTINUE": Word.GO_ON, "STOP": Word.STOP, "PAUSE": Word.PAUSE}
 
 
@@ -31,7 +36,7 @@ class Syne(Plain):
         made = {"asha": ASHA, "bohb": BOHB, "dehb": DEHB, "mobster": MOBSTER, "hypertune": HyperTune}[kind]
         more |= {"max_resource_level": task.epochs} if made is DEHB else {"max_t": task.epochs}
         more |= {} if made is DEHB else {"type": variant or "stopping"}
-        more |= {"search_options": {"debug_log": False}} if made in {MOBSTER, HyperTune} else {}
+        more |= {"search_options": REFITTED} if made in {MOBSTER, HyperTune} else {}
         self._scheduler = made(space, metric="loss", mode="min", resource_attr="epoch", random_seed=task.seed, **more)
         self._trials: dict[int, Trial] = {}
         self._done: dict[int, int] = {}
