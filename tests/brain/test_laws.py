@@ -88,6 +88,7 @@ def test_whatever_happens_the_laws_hold(
     order = data.draw(st.permutations(sorted(f.number for f in world.trials)))
     rebuilt = world.rebuilt(order)
     assert world.decide(rebuilt) == now, "a permuted trial list gave other decisions"
+    assert world.decide(rebuilt, slots=5) == world.decide(slots=5), "it created other trials"
     assert (rebuilt.incumbent, rebuilt.front, rebuilt.told()) == (
         world.trials.incumbent,
         world.trials.front,
@@ -192,6 +193,16 @@ def test_a_study_that_has_ended_stays_so(
             world.record = StudyRecord(started_at=1000.0, created=len(world.created), reason=over, ended_at=world.now)
     world.now += 1000.0
     assert not over or world.reconcile().verdict.reason == over
+
+
+def test_what_a_trial_said_before_its_next_rung_is_known_to_a_new_process_too() -> None:
+    """Else "the first 3 trials ended without one observation" ended the study after a restart, and not without one."""
+    world = run(
+        "pasha-restart",
+        [(0, "step"), (0, "crash"), (0, "crash"), (0, "crash"), (1, "crash"), (0, "crash"), (0, "crash")],
+    )
+    assert world.trials.counts[TrialState.FAILED] == 3
+    assert world.decide(world.rebuilt()) == world.decide()
 
 
 def test_a_raised_limit_reopens_the_study_it_ended() -> None:

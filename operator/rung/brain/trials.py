@@ -30,7 +30,6 @@ class Trials:
         self.counts: Counter[TrialState] = Counter()
         self.assignments = Assignments(plan)
         self.board = Board()
-        self.observed = False  # any trial ever said anything
         self.last_order = 0  # of the rung records
         self.judged: Counter[tuple[int, int, str]] = Counter()  # (bracket, rung, verdict) -> how many
         self._all: dict[int, TrialFacts] = {}
@@ -39,6 +38,7 @@ class Trials:
         self._dropped: set[int] = set()
         self._unfinished: set[int] = set()
         self._live: set[int] = set()
+        self._heard: set[int] = set()  # those that said something
         self._taken: Counter[Hashable] = Counter()
         self._enqueued: set[EnqueuedKey] = set()
         self._clones: dict[int, int] = {}  # of a population: stopped member -> the trial in its place
@@ -79,7 +79,8 @@ class Trials:
         self.counts[facts.state] += 1
         if facts.live is not None and facts.live.live:
             self._live.add(number)
-        self.observed = self.observed or bool(facts.metrics)
+        if facts.metrics or facts.rungs:  # what was said of a rung is forgotten where the next one begins from nothing
+            self._heard.add(number)
         if self._leaves_place(facts):
             self._vacant.add(number)
         if not facts.finished:
@@ -121,6 +122,11 @@ class Trials:
     def live(self) -> list[TrialFacts]:
         """Those whose newest attempt takes a slot, finished ones that are still ending included; by number."""
         return [self._all[n] for n in sorted(self._live)]
+
+    @property
+    def observed(self) -> bool:
+        """Whether any of the trials said anything."""
+        return bool(self._heard)
 
     @property
     def taken(self) -> Collection[Hashable]:
@@ -316,6 +322,7 @@ class Trials:
         self.counts[facts.state] -= 1
         self._unfinished.discard(facts.number)
         self._live.discard(facts.number)
+        self._heard.discard(facts.number)
         for record in facts.rungs:
             self.judged[facts.bracket, record.step, record.verdict.value] -= 1
 
