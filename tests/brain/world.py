@@ -164,9 +164,9 @@ class World:
                 self.now += 0.5
                 self.reconcile({number: Sight()})
 
-    def decide(self, trials: Trials | None = None) -> Decisions:
+    def decide(self, trials: Trials | None = None, slots: int | None = None) -> Decisions:
         """What would be decided now."""
-        return decide(self.plan, self.record, self.trials if trials is None else trials, self.now)
+        return decide(self.plan, self.record, self.trials if trials is None else trials, self.now, slots)
 
     def rebuilt(self, order: Sequence[int] | None = None) -> Trials:
         """The same facts as a new process would list them, in any order."""
