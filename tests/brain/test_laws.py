@@ -195,6 +195,23 @@ def test_a_study_that_has_ended_stays_so(
     assert not over or world.reconcile().verdict.reason == over
 
 
+@pytest.mark.parametrize(
+    ("script", "order"),
+    [
+        pytest.param(
+            [(1, "step"), (1, "steps"), (1, "steps")], [1, 0, 2, 3], id="the repeat has ended, not the first run"
+        ),
+        pytest.param([(0, "step"), (0, "steps"), (0, "steps")], [0, 1, 2, 3], id="the first run has, not the repeat"),
+    ],
+)
+def test_runs_of_an_assignment_are_one_result_in_whatever_order_they_are_listed(
+    script: list[tuple[int, str]], order: list[int]
+) -> None:
+    world = run("none-all", script)
+    assert world.trials.incumbent is not None
+    assert world.rebuilt(order).incumbent == world.trials.incumbent
+
+
 def test_what_a_trial_said_before_its_next_rung_is_known_to_a_new_process_too() -> None:
     """Else "the first 3 trials ended without one observation" ended the study after a restart, and not without one."""
     world = run(

@@ -83,15 +83,16 @@ class Trials:
             self._heard.add(number)
         if self._leaves_place(facts):
             self._vacant.add(number)
-        if not facts.finished:
-            self._unfinished.add(number)
-            self._all[number] = facts
-        elif before is None or not before.finished:
+        ended = facts.finished and (before is None or not before.finished)
+        if ended:
             self._ledger = self._ledger.add(self._spent(facts, facts.ended_at or 0.0))
-            self._all[number] = self._slim(facts)
+        elif not facts.finished:
+            self._unfinished.add(number)
+        self._all[number] = self._slim(facts) if ended else facts
+        if ended or (
+            before is None and self.plan.runs_each > 1
+        ):  # a run that has yet to end is one of its assignment's, too
             self._weigh(root_of(facts))
-        else:
-            self._all[number] = facts
 
     def drop(self, number: int) -> None:
         """Forget an unfinished trial whose object was deleted by hand. Its number is not given out again."""
