@@ -27,7 +27,7 @@ MORE = [
     {"name": "l2", "type": "Double", "min": "1e-8", "max": "1e-1", "scale": "Log"},
 ]
 """With the example's five parameters one random configuration in 25 reaches the goal, and any search is lucky soon."""
-SEEDS = 5
+SEEDS = 10
 STUDY_SECONDS = 400.0
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "random + ASHA": ("Random", {"type": "ASHA"}),
