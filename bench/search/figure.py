@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,33 @@ TITLES = {
 }
 
 
-def _colour(method: str, place: int) -> dict[str, Any]:
-    """Ours in warm colours and thick."""
-    if method.startswith("rung"):
-        return {"color": plt.cm.autumn(place % 5 / 6), "linewidth": 2.2}
-    if method == "random":
-        return {"color": "0.6", "linewidth": 1, "linestyle": "--"}
-    return {"color": plt.cm.winter(place % 7 / 7), "linewidth": 1.1}
+OURS = ("#d62728", "#ff7f0e", "#e5ae00")
+PEERS = ("#1f77b4", "#17becf", "#2ca02c", "#9467bd")
+"""Colours. So many of each kind are drawn, the best of those with more than one seed: the tables have all."""
 
 
-def _panel(axis: Any, suite: str, curves: dict[str, dict[str, list[float]]], what: str) -> None:
-    """One line for each method, the best last value first in the legend."""
-    known = {method: found for method, found in curves.items() if what in found}
-    for place, (method, found) in enumerate(sorted(known.items(), key=lambda item: item[1][what][-1])):
-        xs = [100 * (i + 1) / len(found[what]) for i in range(len(found[what]))]
-        axis.plot(xs, found[what], label=method, **_colour(method, place))
+def _styles(best_first: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Ours in warm colours and thick; by method, in the order given."""
+    ours, peers = iter(OURS), iter(PEERS)
+    found: dict[str, dict[str, Any]] = {}
+    for method in best_first:
+        if method == "random":
+            found[method] = {"color": "0.6", "linewidth": 1, "linestyle": "--"}
+        elif (colour := next(ours if method.startswith("rung") else peers, None)) is not None:
+            found[method] = {"color": colour, "linewidth": 2.2 if method.startswith("rung") else 1.2}
+    return found
+
+
+def _panel(axis: Any, suite: str, content: dict[str, Any], group: str, what: str) -> None:
+    """One line for each method, the best at the end first in the legend, which stands beside the regret alone."""
+    curves = content["curves"].get(group, {})
+    lines = [line for line in content["tables"].get(group, []) if line["seeds"] > 1 and line["method"] in curves]
+    for method, style in _styles(line["method"] for line in lines).items():
+        ys = curves[method][what]
+        axis.plot([100 * (i + 1) / len(ys) for i in range(len(ys))], ys, label=method, **style)
     axis.set(xlabel="evaluations" if suite != "curves" else "% of the clock")
-    if known:
-        axis.legend(fontsize=5.5, frameon=False)
+    if lines and what == "regret":
+        axis.legend(fontsize=6, frameon=False)
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
@@ -45,20 +55,20 @@ def draw(document: dict[str, Any], path: Path) -> None:
         content = document["suites"].get(suite)
         if content is None:
             continue
-        curves = content["curves"].get("folder", content["curves"].get("own", {}))
-        _panel(above, suite, curves, "regret")
-        _panel(below, suite, curves, "rank")
+        group = "folder" if "folder" in content["curves"] else "own"
+        _panel(above, suite, content, group, "regret")
+        _panel(below, suite, content, group, "rank")
         above.set(title=title, ylim=(0, 1))
     axes[0][0].set_ylabel("mean normalised regret")
     axes[1][0].set_ylabel("mean rank")
-    for place, (method, measured) in enumerate(document["latency"].items()):
-        axes[0][3].loglog(
-            [f["told"] for f in measured], [f["ask_ms"] for f in measured], label=method, **_colour(method, place)
-        )
+    latency = document["latency"]
+    for method, style in _styles(sorted(latency, key=lambda m: m != "rung-gp")).items():
+        told, ms = ([found[key] for found in latency[method]] for key in ("told", "ask_ms"))
+        axes[0][3].loglog(told, ms, label=method, **style)
     axes[0][3].set(title="one ask", xlabel="told trials", ylabel="ms")
-    axes[0][3].legend(fontsize=5.5, frameon=False)
-    own = document["suites"].get("sequential", {"curves": {}})["curves"].get("own", {})
-    _panel(axes[1][3], "sequential", own, "regret")
+    axes[0][3].legend(fontsize=6, frameon=False)
+    if "sequential" in document["suites"]:
+        _panel(axes[1][3], "sequential", document["suites"]["sequential"], "own", "regret")
     axes[1][3].set(title="one after the other, our own problems", ylim=(0, 1), ylabel="mean normalised regret")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
