@@ -89,9 +89,8 @@ class Trials:
         elif not facts.finished:
             self._unfinished.add(number)
         self._all[number] = self._slim(facts) if ended else facts
-        if ended or (
-            before is None and self.plan.runs_each > 1
-        ):  # a run that has yet to end is one of its assignment's, too
+        is_new_run = before is None and self.plan.runs_each > 1  # it counts for its assignment before it has ended, too
+        if ended or is_new_run:
             self._weigh(root_of(facts))
 
     def drop(self, number: int) -> None:
