@@ -170,7 +170,7 @@ class TestKnowledge:
             Told(i, space.decode(u), TrialState.SUCCEEDED, (float(v),)) for i, (u, v) in enumerate(zip(points, values, strict=True))
         ]  # fmt: skip
         setting = Setting(space)
-        beliefs = Modeller(Encoding(space), 1).beliefs(Reader(setting).read(history))
+        beliefs = Modeller(Encoding(space), 1, forecasts=False).beliefs(Reader(setting).read(history))
         assert len(beliefs.rows) <= 300
         assert set(np.argsort(values)[:50]) <= set(beliefs.rows)
         at = np.random.default_rng(1).random((50, 3))

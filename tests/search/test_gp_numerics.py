@@ -17,14 +17,17 @@ from rung.search.gp.acquisition import (
     log_feasible_slopes,
     log_h,
 )
+from rung.search.gp.bending import bent, by_bend, by_place
 from rung.search.gp.kernel import matern, squared_distances
 from rung.search.gp.model import (
+    BEND,
     FADE,
     JITTER,
     LOC,
     NOISE,
     SCALE,
     SIGNAL,
+    Form,
     Hyper,
     Posterior,
     fitted,
@@ -38,6 +41,8 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 GROUPS = np.array([0, 1, 1, 2])
 THETA = np.array([-0.5, 0.2, 0.7, 0.3, -3.0])
+STRAIGHT, BENT = Form(GROUPS, 6), Form(GROUPS, 6, np.array([0, 3]))
+BENDS = np.array([1.5, -0.7])  # of BENT
 TIMES = np.repeat(np.arange(4.0), 3)
 
 
@@ -63,6 +68,37 @@ def slopes(f: Callable[[Array], float], x: Array, step: float = 1e-6) -> Array:
     return np.array([(f(x + e) - f(x - e)) / (2 * step) for e in steps])
 
 
+def bent_by_hand(phi: Array, first: float, last: float) -> Array:
+    """What BENT does to features."""
+    out = phi.copy()
+    for column, b in ((0, first), (3, last)):
+        out[:, column] = (np.exp(b * phi[:, column]) - 1) / (np.exp(b) - 1)
+    return out
+
+
+class TestBending:
+    BENDS = (-6.0, -1.0, -2e-3, -9e-4, -1e-6, 0.0, 1e-5, 9.9e-4, 1.01e-3, 0.5, 4.0, 6.0)
+
+    @pytest.mark.parametrize("b", BENDS)
+    def test_an_axis_keeps_its_ends_and_its_order(self, b: float) -> None:
+        w = bent(np.linspace(0, 1, 101), np.float64(b))
+        assert (w[0], w[-1]) == pytest.approx((0.0, 1.0), abs=1e-14)
+        assert (np.diff(w) > 0).all()
+
+    @pytest.mark.parametrize("b", BENDS)
+    def test_a_bend_and_its_opposite_are_mirror_images(self, b: float) -> None:
+        u = np.linspace(0, 1, 11)
+        assert bent(1 - u, np.float64(-b)) == pytest.approx(1 - bent(u, np.float64(b)), abs=1e-10)
+
+    @pytest.mark.parametrize("b", BENDS)
+    def test_its_slopes_agree_with_differences(self, b: float) -> None:
+        u, step = np.linspace(0, 1, 11), 1e-5
+        by_u = (bent(u + step, np.float64(b)) - bent(u - step, np.float64(b))) / (2 * step)
+        by_b = (bent(u, np.float64(b + step)) - bent(u, np.float64(b - step))) / (2 * step)
+        assert by_place(u, np.float64(b)) == pytest.approx(by_u, rel=1e-5, abs=1e-6)
+        assert by_bend(u, np.float64(b)) == pytest.approx(by_b, rel=1e-5, abs=1e-6)
+
+
 class TestModel:
     def test_the_kernel_is_the_formula(self) -> None:
         phi, _, _ = data()
@@ -80,13 +116,30 @@ class TestModel:
         lengths = np.exp(THETA[:3])
         log_normal = -np.log(lengths) - (np.log(lengths) - LOC - 0.5 * np.log(6)) ** 2 / (2 * SCALE**2)
         want -= log_normal.sum() - (THETA[3] / SIGNAL) ** 2 / 2 - ((THETA[4] - NOISE[0]) / NOISE[1]) ** 2 / 2
-        assert negative_log_posterior(THETA, phi, y, known, GROUPS, 6)[0] == pytest.approx(want, rel=1e-10)
+        assert negative_log_posterior(THETA, phi, y, known, STRAIGHT)[0] == pytest.approx(want, rel=1e-10)
+
+    def test_axes_that_bend_are_other_features_and_have_a_prior(self) -> None:
+        phi, y, known = data()
+        straight = negative_log_posterior(THETA, bent_by_hand(phi, *BENDS), y, known, STRAIGHT)[0]
+        bending = negative_log_posterior(np.r_[THETA, BENDS], phi, y, known, BENT)[0]
+        assert bending == pytest.approx(straight + (BENDS**2).sum() / (2 * BEND**2), rel=1e-10)
+
+    def test_a_model_that_bends_believes_what_one_of_bent_features_does(self) -> None:
+        phi, y, known = data()
+        at, others = np.random.default_rng(1).random((2, 5, 4))
+        bending = Posterior(BENT.hyper(np.r_[THETA, BENDS]), phi, y, known, others)
+        by_hand = [bent_by_hand(points, *BENDS) for points in (phi, others, at)]
+        straight = Posterior(STRAIGHT.hyper(THETA), by_hand[0], y, known, by_hand[1])
+        for one, other in zip(bending.mean_and_deviation(at), straight.mean_and_deviation(by_hand[2]), strict=True):
+            assert one == pytest.approx(other, rel=1e-9)
 
     def test_its_gradient_agrees_with_differences(self) -> None:
         phi, y, known = data()
         for theta in (THETA, THETA + 1, -THETA):
-            want = slopes(lambda t: negative_log_posterior(t, phi, y, known, GROUPS, 4)[0], theta)
-            assert negative_log_posterior(theta, phi, y, known, GROUPS, 4)[1] == pytest.approx(want, rel=1e-5, abs=1e-5)
+            for form, bends in ((STRAIGHT, ()), (BENT, BENDS), (BENT, [-3.0, 0.0])):
+                whole = np.r_[theta, bends]
+                want = slopes(lambda t, form=form: negative_log_posterior(t, phi, y, known, form)[0], whole)
+                assert negative_log_posterior(whole, phi, y, known, form)[1] == pytest.approx(want, rel=1e-5, abs=1e-5)
 
     def test_the_posterior_is_the_dense_formula(self) -> None:
         phi, y, known = data()
@@ -116,10 +169,10 @@ class TestModel:
             want += (lengths + (lengths - LOC - 0.5 * np.log(6)) ** 2 / (2 * SCALE**2)).sum()
             want += (theta[3] / SIGNAL) ** 2 / 2 + ((theta[4] - NOISE[0]) / NOISE[1]) ** 2 / 2
             want += ((theta[5] - middle) / spread) ** 2 / 2
-            value, gradient = negative_log_posterior(theta, phi, y, known, GROUPS, 6, gaps)
+            value, gradient = negative_log_posterior(theta, phi, y, known, STRAIGHT, gaps)
             assert value == pytest.approx(want, rel=1e-10)
             assert gradient == pytest.approx(
-                slopes(lambda t: negative_log_posterior(t, phi, y, known, GROUPS, 6, gaps)[0], theta),
+                slopes(lambda t: negative_log_posterior(t, phi, y, known, STRAIGHT, gaps)[0], theta),
                 rel=1e-5,
                 abs=1e-5,
             )
@@ -128,7 +181,7 @@ class TestModel:
         phi, y, known = data()
         at = np.random.default_rng(1).random((5, 4))
         fade, now = 0.2, 6.0
-        posterior = Posterior(Hyper(THETA, GROUPS, fade), phi, y, known, ages=now - TIMES)
+        posterior = Posterior(Hyper(THETA, GROUPS, fade=fade), phi, y, known, ages=now - TIMES)
         noise = np.diag(np.exp(THETA[-1]) + known + JITTER * np.exp(THETA[-2]))
         faded = np.exp(-fade * np.abs(np.subtract.outer(TIMES, TIMES)))
         inverse = np.linalg.inv(kernel(THETA, phi, phi) * faded + noise)
@@ -142,20 +195,23 @@ class TestModel:
     def test_a_fit_finds_how_fast_things_change(self) -> None:
         rng = np.random.default_rng(3)
         phi, times = rng.random((60, 1)), np.repeat(np.arange(12.0), 5)
-        group, none = np.array([0]), np.zeros(60)
+        form, none = Form(np.array([0]), 1), np.zeros(60)
         still, moving = np.sin(6 * phi[:, 0]), np.sin(6 * phi[:, 0] + times)
-        slow, fast = (fitted(phi, y / y.std(), none, group, 1, times).fade for y in (still, moving))
+        slow, fast = (fitted(phi, y / y.std(), none, form, times).fade for y in (still, moving))
         assert slow < 0.03
         assert fast > 0.1
 
     @pytest.mark.parametrize("ages", [None, np.append(4 - TIMES, [0.0, 1.0, 0.0])], ids=["without times", "with times"])
     @pytest.mark.parametrize("pending", [None, 3])
-    def test_its_gradients_agree_with_differences(self, pending: int | None, ages: Array | None) -> None:
+    @pytest.mark.parametrize("bends", [None, np.array([1.5, 0.0, 0.0, -0.7])], ids=["straight", "bent"])
+    def test_its_gradients_agree_with_differences(
+        self, pending: int | None, ages: Array | None, bends: Array | None
+    ) -> None:
         phi, y, known = data()
         rng = np.random.default_rng(2)
         others = None if pending is None else rng.random((pending, 4))
         ages = None if ages is None else ages[: len(y) + (pending or 0)]
-        posterior = Posterior(Hyper(THETA, GROUPS, 0.2), phi, y, known, others, ages)
+        posterior = Posterior(Hyper(THETA, GROUPS, bends, 0.2), phi, y, known, others, ages)
         at = rng.random((3, 4))
         _, _, by_mean, by_deviation = posterior.with_gradients(at)
         for i, x in enumerate(at):
@@ -202,12 +258,21 @@ class TestModel:
     def test_a_fit_finds_what_matters_and_how_noisy_it_is(self) -> None:
         rng = np.random.default_rng(5)
         phi = rng.random((80, 4))
-        clean = np.sin(6 * phi[:, 0])
-        quiet = fitted(phi, clean / clean.std(), np.zeros(80), np.arange(4), 4)
-        loud = fitted(phi, clean / clean.std() + 0.7 * rng.standard_normal(80), np.zeros(80), np.arange(4), 4)
+        clean, form = np.sin(6 * phi[:, 0]), Form(np.arange(4), 4)
+        quiet = fitted(phi, clean / clean.std(), np.zeros(80), form)
+        loud = fitted(phi, clean / clean.std() + 0.7 * rng.standard_normal(80), np.zeros(80), form)
         assert quiet.theta[0] + 1 < quiet.theta[1:4].min()
         assert quiet.noise < 0.01
         assert 0.1 < loud.noise < 1.0
+
+    def test_a_fit_finds_which_axis_was_given_the_wrong_scale(self) -> None:
+        rng = np.random.default_rng(6)
+        phi = rng.random((60, 2))
+        y = np.sin(2 * np.log(phi[:, 0] + 0.02)) + np.sin(3 * phi[:, 1])
+        hyper = fitted(phi, y / y.std(), np.zeros(60), Form(np.arange(2), 2, np.arange(2)))
+        assert hyper.bends is not None
+        assert hyper.bends[0] < -1.5
+        assert abs(hyper.bends[1]) < 0.75
 
     def test_equal_points_and_no_noise_are_no_obstacle(self) -> None:
         phi = np.full((30, 4), 0.5)

@@ -46,7 +46,7 @@ import numpy as np
 
 from rung.api.facts import Assignment
 from rung.search.gp.encoding import Encoding
-from rung.search.gp.model import Posterior, fitted
+from rung.search.gp.model import Form, Posterior, fitted
 from rung.search.gp.optimise import Region, best_first
 from rung.search.gp.outputs import Warp
 from rung.search.pbt import mutable
@@ -133,10 +133,10 @@ class Bandit:
         phi = np.column_stack([self._encoding.features(self._encoding.snapped(u)), BEGINNING * before[:-1]])
         turns = np.array([interval.turn for interval in rows], dtype=float)
         n, d = len(known), self._encoding.d
-        groups = np.append(self._encoding.groups, d)
+        form = Form(np.append(self._encoding.groups, d), d + 1)
         several = Counter(interval.turn for interval in known)
         errors = np.array([1.0 / several[interval.turn] for interval in known])
-        hyper = fitted(phi[:n], y, errors, groups, d + 1, turns[:n])
+        hyper = fitted(phi[:n], y, errors, form, turns[:n])
         model = Posterior(hyper, phi[:n], y, errors, phi[n:] if pending else None, beginning.turn - turns)
         boldness = math.sqrt(max(BETA[0] * math.log(BETA[1] * n), 0.0))
         return _Bound(model, float(BEGINNING * before[-1]), boldness)

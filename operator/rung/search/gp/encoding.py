@@ -73,6 +73,8 @@ class Encoding:
         self.groups = np.concatenate(
             [np.full(axis.group.stop - axis.group.start, j) for j, axis in enumerate(self.axes)] or [np.empty(0)]
         ).astype(np.intp)
+        ordered = [axis.group.start for axis in self.axes if not axis.categories]
+        self.ordered = np.array(ordered, dtype=np.intp)  # columns that are places on a scale
         self.order = [by_name[name].axis for name in parents_first(space.variables) if by_name[name].axis >= 0]
         self.continuous = np.array([not axis.is_discrete for axis in self.axes], dtype=bool)
         self.is_conditional = self.decodes or any(axis.conditions for axis in self.axes)

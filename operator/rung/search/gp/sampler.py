@@ -55,7 +55,7 @@ class GPSampler:
         self._setting = setting
         self._encoding = Encoding(setting.space)
         self._reader = Reader(setting)
-        self._modeller = Modeller(self._encoding, setting.parallelism)
+        self._modeller = Modeller(self._encoding, setting.parallelism, forecasts=setting.target is not None)
         self._everything = Region(np.zeros(self._encoding.d), np.ones(self._encoding.d))
         self._last: tuple[object, Beliefs] | None = None
         self._feasible: dict[int, Array] = {}
