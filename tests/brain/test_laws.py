@@ -31,9 +31,16 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "pbt-many": {"type": "PBT", "resource": RESOURCE, "pbt": {"population": 4, "intervalSteps": 2, "quantile": "0.5"}},
     "none-all": {"type": "None", "resource": RESOURCE},
     "asha-all": {"type": "ASHA", "resource": RESOURCE},
+    "asha-front": {"type": "ASHA", "resource": RESOURCE},
+    "hyperband-front": {"type": "Hyperband", "resource": RESOURCE},
+    "halving-restart-front": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
     "none-leaders": {"type": "None", "resource": RESOURCE},
     "halving-restart-leaders": {"type": "SuccessiveHalving", "mode": "Restart", "resource": RESOURCE},
 }
+FRONT = [
+    {"metric": "loss", "direction": "Minimize"},
+    {"metric": "off", "direction": "Maximize", "expression": "-abs(loss - 2)"},
+]
 REPEATS = {"all": {"count": 2, "of": "All"}, "leaders": {"count": 3, "of": "Leaders"}}
 
 events = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["step", "steps", "crash", "disrupt"])), max_size=60)
@@ -43,6 +50,8 @@ def run(scheduler: str, script: list[tuple[int, str]], *, lazy: bool = False) ->
     """A world after this script (`World.happen`); `lazy` keeps ended pods ending."""
     repeats = REPEATS.get(scheduler.rpartition("-")[2])
     more: dict[str, Any] = {} if repeats is None else {"repeats": repeats}
+    if scheduler.endswith("-front"):
+        more["objectives"] = FRONT
     asked = SCHEDULERS[scheduler]
     if "pbt" in asked:
         more["trial"] = {**a_study()["spec"]["trial"], "checkpoint": {"uri": "s3://b/c"}}
@@ -109,7 +118,19 @@ def test_every_study_comes_to_its_end(scheduler: str, script: list[tuple[int, st
 
 @pytest.mark.parametrize(
     "scheduler",
-    ["asha", "median", "hypertune", "asha-restart", "pasha-restart", "asha-all", "pbt", "pbt-many", "pb2", "pb2-many"],
+    [
+        "asha",
+        "asha-front",
+        "median",
+        "hypertune",
+        "asha-restart",
+        "pasha-restart",
+        "asha-all",
+        "pbt",
+        "pbt-many",
+        "pb2",
+        "pb2-many",
+    ],
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=events)
@@ -120,7 +141,19 @@ def test_replaying_the_records_gives_the_recorded_verdicts(scheduler: str, scrip
     assert contradictions(world.plan, list(world.trials)) == []
 
 
-@pytest.mark.parametrize("scheduler", ["halving", "hyperband"])
+def test_trials_are_ranked_by_all_objectives_and_record_them() -> None:
+    records = {f.number: f.rungs for f in drain(run("asha-front", [])).trials}
+    rungs = [record for number in records for record in records[number]]
+    assert all(len(record.others) == 1 for record in rungs)
+    assert all(record.others[0] == pytest.approx(-abs(record.value - 2)) for record in rungs)
+    assert any("by all objectives" in record.reason and record.verdict is Verdict.STOP for record in rungs)
+    alone = {f.number: f.rungs for f in drain(run("asha", [])).trials}
+    assert all(not record.others for number in alone for record in alone[number])
+    verdicts = [{n: [record.verdict for record in rungs] for n, rungs in of.items()} for of in (records, alone)]
+    assert verdicts[0] != verdicts[1], "the second objective made no difference"
+
+
+@pytest.mark.parametrize("scheduler", ["halving", "hyperband", "hyperband-front"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(one=events, other=events)
 def test_synchronous_verdicts_do_not_depend_on_the_order_of_arrival(

@@ -122,7 +122,7 @@ def told(trials: Iterable[TrialFacts], *, order: bool) -> list[tuple[object, ...
             facts.bracket,
             facts.state,
             dict(facts.values),
-            [(r.step, r.value, r.verdict, *((r.order, r.reason) if order else ())) for r in facts.rungs],
+            [(r.step, r.value, r.others, r.verdict, *((r.order, r.reason) if order else ())) for r in facts.rungs],
         )
         for facts in sorted(trials, key=lambda facts: facts.number)
     ]
@@ -150,6 +150,16 @@ class ExecutorContract(ABC):
                 a_study(scheduler=scheduled("SuccessiveHalving")), id="SuccessiveHalving, one trial at a time"
             ),
             pytest.param(a_study(scheduler=scheduled("MedianStop")), id="MedianStop"),
+            pytest.param(
+                a_study(
+                    scheduler=scheduled("ASHA"),
+                    objectives=[
+                        {"metric": "loss", "direction": "Minimize"},
+                        {"metric": "off", "direction": "Maximize", "expression": "-abs(loss - 1)"},
+                    ],
+                ),
+                id="ASHA by two objectives",
+            ),
             pytest.param(
                 a_study(parameters=CONDITIONAL, parameterConstraints=["m + x <= 1.2", 'kind == "b" or depth < 7']),
                 id="conditions on conditions, and constraints on what may be inactive",

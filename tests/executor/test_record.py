@@ -47,7 +47,14 @@ def trials(draw: st.DrawFn) -> TrialFacts:
         value = o.values["loss"]
         metrics["loss"] = MetricSummary.of(o.step, value) if known is None else known.then(o.step, value)
     rungs = tuple(
-        RungRecord(rung, draw(finite), order, draw(st.sampled_from(Verdict)), "because")
+        RungRecord(
+            rung,
+            draw(finite),
+            order,
+            draw(st.sampled_from(Verdict)),
+            "because",
+            others=tuple(draw(st.lists(finite, max_size=3))),
+        )
         for order, rung in enumerate(draw(st.sampled_from([(), (1,), (1, 3), (1, 3, 9)])), 1)
     )
     state = draw(st.sampled_from([s for s in TrialState if s is not TrialState.KNOWN]))

@@ -30,11 +30,17 @@ class Course:
     mixing: int = 0  # seeds the order of arrival, nothing else
     digits: int = 6  # few digits make ties
     failing: Mapping[int, int] = field(default_factory=dict)  # number -> rungs that it reaches before it fails
+    others: int = 0  # further objectives; of each sixth trial they are not known
 
-    def said(self, number: int, step: int) -> float:
-        random_ = random.Random(f"{self.seed} {number} {step}")
-        level = random.Random(f"{self.seed} {number}").random()
+    def said(self, number: int, step: int, objective: int = 0) -> float:
+        which = f"{self.seed} {number}" + (f" of {objective}" if objective else "")
+        random_ = random.Random(f"{which} {step}")
+        level = random.Random(which).random()
         return round(level + 0.3 * random_.random() + 1 / step, self.digits)
+
+    def said_of_others(self, number: int, step: int) -> tuple[float, ...]:
+        known = random.Random(f"{self.seed} {number} knows").random() > 1 / 6
+        return tuple(self.said(number, step, 1 + k) for k in range(self.others)) if known else ()
 
 
 @dataclass
@@ -68,7 +74,8 @@ def entry_of(played: Played, course: Course, number: int, rung: int) -> Entry:
     """The next one, with the statistic that the scheduler asks for, over the rungs up to this one."""
     order = len(played.entries) + 1
     if played.scheduler.statistic is Statistic.REDUCED:
-        return Entry(number, rung, course.said(number, rung), order)
+        others = course.said_of_others(number, rung)
+        return Entry(number, rung, course.said(number, rung), order, others=others)
     so_far = [course.said(number, r) for r in played.rungs(number) if r <= rung]
     return Entry(number, rung, sum(so_far) / len(so_far), order, min(so_far))
 
@@ -116,7 +123,7 @@ def settle(scheduler: Scheduler, played: Played, expected: Mapping[int, Membersh
             played.note(judgement)
 
 
-def courses(most: int = 30) -> st.SearchStrategy[Course]:
+def courses(most: int = 30, others: st.SearchStrategy[int] | None = None) -> st.SearchStrategy[Course]:
     return st.builds(
         Course,
         trials=st.integers(1, most),
@@ -125,6 +132,7 @@ def courses(most: int = 30) -> st.SearchStrategy[Course]:
         mixing=st.integers(0, 10_000),
         digits=st.sampled_from([1, 6]),
         failing=st.dictionaries(st.integers(0, most), st.integers(0, 3), max_size=4),
+        others=st.just(0) if others is None else others,
     )
 
 

@@ -182,7 +182,9 @@ class SchedulerSpec(ApiModel):
         "and PASHA.",
     )
     rank_by: RankBy | None = Field(
-        default=None, description="What to compare at rungs; the first objective if absent. Not for type None."
+        default=None,
+        description="What to compare at rungs. If absent, the objectives: of several, SuccessiveHalving, Hyperband, ASHA, "
+        "HyperTune and PASHA compare all by non-dominated sorting, the others the first. Not for type None.",
     )
     brackets: Annotated[Whole, Field(ge=1, le=16)] | None = Field(
         default=None,

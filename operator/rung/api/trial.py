@@ -75,6 +75,9 @@ class TrialRung(ApiModel):
     verdict: Word = Field(description="Open: waits for others. Continue. Stop.")
     reason: Line = Field(default="", description="The decision explained.")
     best: float | None = Field(default=None, description="Best value up to this step, where the scheduler asks for it.")
+    others: Annotated[tuple[float, ...], Keywords(max_items=3)] = Field(
+        default=(), description="The further objectives there, in their order, where all of them were reported."
+    )
 
 
 class CurvePoint(ApiModel):

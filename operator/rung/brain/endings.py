@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, TrialFacts, TrialState
+from rung.api.facts import Attempt, AttemptEnd, AttemptPhase, RungRecord, TrialFacts, TrialState, Verdict
 from rung.brain.decisions import Conclude, Record, Retry, StudyVerdict, Wait, open_rungs
 from rung.brain.judging import finite, judge, judged
 from rung.brain.measure import Goal
@@ -170,7 +170,9 @@ def _rung_completed(plan: Plan, facts: TrialFacts, trials: Trials, rung: int) ->
         unfit = _unfit(facts, plan.measure.goals, plan.measure.values(facts))
     if unfit is not None:
         return unfit
-    record = judged(plan, facts, trials, rung, found[name], order=trials.last_order + 1)
+    others = plan.measure.others_of(facts)
+    arrival = RungRecord(rung, found[name], trials.last_order + 1, Verdict.OPEN, others=others)
+    record = judged(plan, facts, trials, arrival)
     return judge(plan, facts, (*facts.rungs, record))
 
 

@@ -16,10 +16,11 @@ from dataclasses import replace
 
 from rung.api.facts import RungRecord, TrialFacts, TrialState, Verdict
 from rung.brain.decisions import Conclude, Judge, Record, open_rungs
+from rung.brain.entries import entry_of
 from rung.brain.plan import Plan
 from rung.brain.trials import Trials
 from rung.brain.verdict import StudyRecord
-from rung.schedule.protocol import Entry, Membership, Statistic
+from rung.schedule.protocol import Membership, Statistic
 
 
 def judgements(plan: Plan, facts: TrialFacts, trials: Trials) -> tuple[RungRecord, ...]:
@@ -31,27 +32,23 @@ def judgements(plan: Plan, facts: TrialFacts, trials: Trials) -> tuple[RungRecor
     new: list[RungRecord] = []
     if open_rungs(facts):
         return ()
-    for rung, value, best in _reached(plan, facts):
-        if not math.isfinite(value):
+    for arrival in _reached(plan, facts):
+        if not math.isfinite(arrival.value):
             break
-        new.append(judged(plan, facts, trials, rung, value, order=trials.last_order + len(new) + 1, best=best))
+        new.append(judged(plan, facts, trials, replace(arrival, order=trials.last_order + len(new) + 1)))
         if new[-1].verdict is not Verdict.CONTINUE:
             break
     return tuple(new)
 
 
-def judged(
-    plan: Plan, facts: TrialFacts, trials: Trials, rung: int, value: float, *, order: int, best: float | None = None
-) -> RungRecord:
-    """A value at a rung with the scheduler's verdict on it."""
-    rank = plan.measure.ranking.rank
-    entry = Entry(facts.number, rung, rank(value), order, None if best is None else rank(best))
-    judgement = plan.scheduler.judge(trials.table, entry, facts.bracket)
-    return RungRecord(rung, value, order, judgement.verdict, judgement.reason, best)
+def judged(plan: Plan, facts: TrialFacts, trials: Trials, arrival: RungRecord) -> RungRecord:
+    """An arrival at a rung with the scheduler's verdict on it."""
+    judgement = plan.scheduler.judge(trials.table, entry_of(plan.measure, facts.number, arrival), facts.bracket)
+    return replace(arrival, verdict=judgement.verdict, reason=judgement.reason)
 
 
-def _reached(plan: Plan, facts: TrialFacts) -> Iterator[tuple[int, float, float | None]]:
-    """Rungs that a running trial has passed and that are not recorded, in order: (rung, value, best value so far)."""
+def _reached(plan: Plan, facts: TrialFacts) -> Iterator[RungRecord]:
+    """Rungs that a running trial has passed and that are not recorded, ascending; without their `order` and a verdict."""
     if plan.rung_by_rung:
         return  # an attempt ends at its rung (`_rung_completed`)
     recorded = {r.step for r in facts.rungs}
@@ -71,7 +68,7 @@ def _reached(plan: Plan, facts: TrialFacts) -> Iterator[tuple[int, float, float 
             value, best = plan.measure.ranking.figure.of(facts, upto=arrived), None
         if value is None:
             return
-        yield rung, value, best
+        yield RungRecord(rung, value, 0, Verdict.OPEN, best=best, others=plan.measure.others_of(facts, upto=arrived))
 
 
 def judge(plan: Plan, facts: TrialFacts, rungs: tuple[RungRecord, ...]) -> Judge:
@@ -136,13 +133,11 @@ def membership(plan: Plan, record: StudyRecord, trials: Trials, number: int, *, 
 
 def diverged(plan: Plan, facts: TrialFacts) -> Conclude | None:
     """A ranking value at a rung that is not finite: the configuration cannot work, and the rest would be GPU time for nothing."""
-    for rung, value, _ in _reached(plan, facts):
-        if math.isfinite(value):
+    for arrival in _reached(plan, facts):
+        if math.isfinite(arrival.value):
             return None
-        name = plan.measure.ranking.figure.name
-        return Conclude(
-            facts.number, TrialState.INFEASIBLE, "Diverged", f"{name} is {value} at {plan.resource_name} {rung}"
-        )
+        what = f"{plan.measure.ranking.figure.name} is {arrival.value} at {plan.resource_name} {arrival.step}"
+        return Conclude(facts.number, TrialState.INFEASIBLE, "Diverged", what)
     return None
 
 

@@ -168,6 +168,17 @@ class Measure:
     recorded: tuple[str, ...]
 
     @property
+    def others(self) -> tuple[Goal, ...]:
+        """The further objectives, where trials are ranked by all of them."""
+        return self.goals[1:] if self.ranking is self.goals[0] else ()
+
+    def others_of(self, facts: TrialFacts, *, upto: float = math.inf) -> tuple[float, ...]:
+        """Their figures so far; () unless all are there and finite."""
+        found = [goal.figure.of(facts, upto=upto) for goal in self.others]
+        said = tuple(value for value in found if value is not None and math.isfinite(value))
+        return said if len(said) == len(found) else ()
+
+    @property
     def wanted(self) -> tuple[str, ...]:
         """Metrics to read from a trial, the objectives' first, each once."""
         figures = [g.figure for g in self.goals] + [self.ranking.figure] + [b.figure for b in self.bounds]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rung.api.facts import TrialFacts, Verdict
+from rung.brain.entries import entry_of
 from rung.brain.plan import Plan
-from rung.schedule.protocol import Entry, RungTable
+from rung.schedule.protocol import RungTable
 
 
 def contradictions(plan: Plan, trials: Iterable[TrialFacts]) -> list[str]:
@@ -14,7 +15,6 @@ def contradictions(plan: Plan, trials: Iterable[TrialFacts]) -> list[str]:
 
     Synchronous verdicts rest on whole cohorts and not on an order; for those compare two runs.
     """
-    rank = plan.measure.ranking.rank
     records = sorted(((record, facts) for facts in trials for record in facts.rungs), key=lambda pair: pair[0].order)
     found: list[str] = []
     table = RungTable()
@@ -23,8 +23,7 @@ def contradictions(plan: Plan, trials: Iterable[TrialFacts]) -> list[str]:
         if record.order in seen:
             found.append(f"order {record.order} was given twice, the second time to trial {facts.number}")
         seen.add(record.order)
-        best = None if record.best is None else rank(record.best)
-        entry = Entry(facts.number, record.step, rank(record.value), record.order, best)
+        entry = entry_of(plan.measure, facts.number, record)
         table.add(entry, facts.bracket)
         judgement = plan.scheduler.judge(table, entry, facts.bracket)
         if judgement.verdict is not record.verdict:

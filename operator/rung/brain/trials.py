@@ -14,10 +14,11 @@ from dataclasses import replace
 from rung.api.facts import EnqueuedKey, RungRecord, TrialFacts, TrialState
 from rung.brain.board import Board, Incumbent
 from rung.brain.decisions import running_seconds
+from rung.brain.entries import entry_of
 from rung.brain.plan import Plan
 from rung.brain.repeats import Assignments, is_other, repeated, result_of, root_of
 from rung.ledger import Ledger, Spent
-from rung.schedule.protocol import Entry, RungTable
+from rung.schedule.protocol import RungTable
 from rung.search.protocol import Told
 
 
@@ -327,15 +328,12 @@ class Trials:
             self.judged[facts.bracket, record.step, record.verdict.value] -= 1
 
     def _enter(self, facts: TrialFacts) -> None:
-        ranking = self.plan.measure.ranking
         for record in facts.rungs:
             self.last_order = max(self.last_order, record.order)
             if self.plan.population is not None:
                 self._recorded[record.order] = facts.number
             self.judged[facts.bracket, record.step, record.verdict.value] += 1
-            best = None if record.best is None else ranking.rank(record.best)
-            entry = Entry(facts.number, record.step, ranking.rank(record.value), record.order, best)
-            self.table.put(entry, facts.bracket, record.verdict)
+            self.table.put(entry_of(self.plan.measure, facts.number, record), facts.bracket, record.verdict)
 
     def _weigh(self, root: int) -> None:
         """What the assignment's runs have brought, as the board wants it."""

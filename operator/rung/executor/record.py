@@ -85,7 +85,8 @@ def recorded(trial: Trial, parameters: Assignment) -> TrialFacts:
         crashes=status.crashes,
         disruptions=status.disruptions,
         rungs=tuple(
-            RungRecord(r.step, r.value, r.order, Verdict(r.verdict), r.reason or "", r.best) for r in status.rungs
+            RungRecord(r.step, r.value, r.order, Verdict(r.verdict), r.reason or "", r.best, tuple(r.others))
+            for r in status.rungs
         ),
         curve=tuple(Observation(point.step, dict(point.values)) for point in status.curve),
         metrics={m.name: MetricSummary(m.last, m.min, m.max, m.sum, m.count, m.step) for m in status.metrics},
@@ -264,6 +265,8 @@ def _rung(record: RungRecord) -> dict[str, Any]:
     }
     if record.best is not None:
         document["best"] = _number(record.best)
+    if record.others:
+        document["others"] = [_number(value) for value in record.others]
     return document
 
 

@@ -138,7 +138,13 @@ def _median_stop(asked: SchedulerSpec, resource: Resource | None, spec: StudySpe
 
 
 def _wording(spec: StudySpec, resource: Resource | None) -> Wording:
-    """Reasons name the metric that trials are ranked by, as the user wrote it."""
+    """Reasons name the metrics that trials are ranked by, as the user wrote them."""
     ranked = spec.scheduler.rank_by or spec.objectives[0]
+    others = () if spec.scheduler.rank_by else spec.objectives[1:]
     counter = "step" if resource is None else resource.metric
-    return Wording(metric=ranked.metric, resource=counter, maximize=ranked.direction is Direction.MAXIMIZE)
+    return Wording(
+        metric=ranked.metric,
+        resource=counter,
+        maximize=ranked.direction is Direction.MAXIMIZE,
+        others=tuple((objective.metric, objective.direction is Direction.MAXIMIZE) for objective in others),
+    )

@@ -4,6 +4,8 @@ it.
     n       entries of the bracket at the rung so far, its own included
     keep    ceil(n / eta); the trial goes on while its rank is at most that
 
+With several objectives the rank is that of non-dominated sorting (`table.best_first`).
+
 Nobody waits: each entry is judged when it arrives, so no worker is ever idle, and the verdict hangs on what came
 before. With several brackets, bracket b starts at the (b + 1)-th rung: its trials are safe from a misleading first
 rung. Trials get their bracket by their number, in the proportion of Hyperband's bracket sizes; `hyper_tune` learns it.
@@ -71,10 +73,17 @@ class Asha:
             raise ValueError(f"trial {entry.number}: {entry.rung} is none of the rungs {rungs} of bracket {bracket}")
         if entry.rung == rungs[-1]:
             return Judgement(entry.number, entry.rung, Verdict.CONTINUE, self._wording.last(entry.rung, entry.value))
-        seen = table.at(bracket, entry.rung).compare(entry)
+        rung = table.at(bracket, entry.rung)
+        seen, rank = rung.compare(entry), rung.rank(entry)
         keep = self._places(table, entry, seen.n)
-        if seen.rank <= keep:
-            reason = self._wording.goes_on(entry.rung, entry.value, rank=seen.rank, keep=keep, of=seen.n)
+        if entry.others:
+            verdict = Verdict.CONTINUE if rank <= keep else Verdict.STOP
+            reason = self._wording.by_all(
+                verdict, entry.rung, entry.value, entry.others, rank=rank, keep=keep, of=seen.n
+            )
+            return Judgement(entry.number, entry.rung, verdict, reason)
+        if rank <= keep:
+            reason = self._wording.goes_on(entry.rung, entry.value, rank=rank, keep=keep, of=seen.n)
             return Judgement(entry.number, entry.rung, Verdict.CONTINUE, reason)
         reason = self._wording.stopped(entry.rung, entry.value, seen.ranked(keep), keep=keep, of=seen.n)
         return Judgement(entry.number, entry.rung, Verdict.STOP, reason)

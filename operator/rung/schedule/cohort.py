@@ -4,12 +4,12 @@
     n_i    floor(n_0 * eta**-i), planned at the i-th rung;  keep_i = max(1, n_(i+1)) of them go on
 
 A rung is judged when each of its survivors (members that no lower rung stopped) has an entry there or is gone, and no
-further member can come. Then the best keep_i by (value, number) go on and the others stop: a function of the cohort's
-values, so the order of arrival is irrelevant. A member that is gone without an entry ranks behind everybody, as if
-its loss were infinite: planned sizes stay, fewer compete. One with an entry competes even if it failed later, or the
-verdict would hang on *when* it failed. Trials run on while they wait (mode Stop), so a verdict may come when a trial
-is far beyond the rung, or has ended; with fewer workers than members in the cohort the first ones always are. ASHA
-does not wait, and is the better choice there.
+further member can come. Then the best keep_i go on, by (value, number) or by all objectives (`table.best_first`), and the
+others stop: a function of the cohort's values, so the order of arrival is irrelevant. A member that is gone without an
+entry ranks behind everybody, as if its loss were infinite: planned sizes stay, fewer compete. One with an entry competes
+even if it failed later, or the verdict would hang on *when* it failed. Trials run on while they wait (mode Stop), so a
+verdict may come when a trial is far beyond the rung, or has ended; with fewer workers than members in the cohort the first
+ones always are. ASHA does not wait, and is the better choice there.
 
 A cohort may grow after it was judged (limits.trials raised). Verdicts stand; a later member goes on if it is among
 the best keep_i of all, by the larger plan: the verdict it would have had if the limit had been the higher one from
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from rung.schedule.protocol import Entry, Expected, Judgement, Membership, RungTable, Verdict
 from rung.schedule.rungs import keep
+from rung.schedule.table import best_first
 from rung.schedule.wording import Wording
 
 
@@ -86,18 +87,19 @@ def _members(cohort: Cohort, expected: Expected) -> list[int]:
 
 def _judged(table: RungTable, there: list[Entry], *, rung: int, places: int, wording: Wording) -> list[Judgement]:
     """Verdicts on the open entries of a complete rung, by number. Those judged before keep their word and rank."""
-    best_first = sorted(there, key=lambda entry: (entry.value, entry.number))
-    places = min(places, len(best_first))
+    ranked = best_first(there)
+    places = min(places, len(ranked))
     judgements = []
-    for rank, entry in enumerate(best_first, 1):
+    for rank, entry in enumerate(ranked, 1):
         if table.verdict(entry.number, rung) is not Verdict.OPEN:
             continue
-        if rank <= places:
-            verdict = Verdict.CONTINUE
-            reason = wording.goes_on(rung, entry.value, rank=rank, keep=places, of=len(best_first))
+        verdict = Verdict.CONTINUE if rank <= places else Verdict.STOP
+        if entry.others:
+            reason = wording.by_all(verdict, rung, entry.value, entry.others, rank=rank, keep=places, of=len(ranked))
+        elif verdict is Verdict.CONTINUE:
+            reason = wording.goes_on(rung, entry.value, rank=rank, keep=places, of=len(ranked))
         else:
-            verdict = Verdict.STOP
-            limit = best_first[places - 1].value
-            reason = wording.stopped(rung, entry.value, limit, keep=places, of=len(best_first))
+            limit = ranked[places - 1].value
+            reason = wording.stopped(rung, entry.value, limit, keep=places, of=len(ranked))
         judgements.append(Judgement(entry.number, rung, verdict, reason))
     return sorted(judgements, key=lambda judgement: judgement.number)

@@ -4,9 +4,9 @@
     below   ASHA's rule: the best ceil(n / eta) go on
     at top and beyond: only a trial that is the best so far there goes on, so that the study still ends with a whole run
 
-Ranks are compared among the best COMPARED trials of the rung that is asked about. A pair that changed places counts only
-if its gap at the rung below was more than ε, which is noise: the 90th percentile of the gaps of pairs that changed
-places and changed back on the way up; 0 as long as there is no such pair.
+Ranks are compared by the first objective, among the best COMPARED trials of the rung that is asked about. A pair that changed
+places counts only if its gap at the rung below was more than ε, which is noise: the 90th percentile of the gaps of pairs
+that changed places and changed back on the way up; 0 as long as there is no such pair.
 
 The paper's maximum only ever grows, and trials that wait below go on with it. Here nobody waits, and `top` is what the
 record says at the moment, so that a verdict can be repeated from it: where ranks disagreed by chance and agree again,

@@ -3,9 +3,11 @@
 An `Entry` is one trial's value at one rung, with its place in the order in which the study recorded them. Smaller is
 better here (the brain turns signs) and values are finite. A `Rung` is all entries of one bracket at one step count,
 best first: by value, then by trial number, so nothing ties and arrival order never decides. A `RungTable` is all
-rungs of a study.
+rungs of a study. Where entries have further objectives, `Rung.rank` and `best_first` go by all of them (`fronts`), what
+was not said counting as the worst that was; `compare` and the rung's own order go by the first alone.
 
     add, put, record   O(log n) comparisons           compare   O(log n), for the newest entry of a rung
+    rank               O(log n) with one objective, O(n log n) with two
     copy               O(trials): rungs are shared between copies until one of them writes
 
 The table is an index over the record, never a memory of its own: built again from the entries it is the same.
@@ -18,7 +20,10 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from rung.api.facts import Verdict
+from rung.schedule.fronts import front_by_front
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,15 @@ class Entry:
     value: float
     order: int
     best: float | None = None  # the best value up to this rung, where the scheduler's statistic is the mean
+    others: tuple[float, ...] = ()  # the further objectives, all of them; (): there are none, or not all were said
 
     def __post_init__(self) -> None:
         """Raises ValueError on a value that cannot be ranked."""
-        if not math.isfinite(self.value) or not (self.best is None or math.isfinite(self.best)):
+        figures = (self.value, *self.others) if self.best is None else (self.value, self.best, *self.others)
+        if not all(map(math.isfinite, figures)):
             raise ValueError(
-                f"trial {self.number} at rung {self.rung}: {self.value!r} (best {self.best!r}) has no rank"
+                f"trial {self.number} at rung {self.rung}: {self.value!r} (best {self.best!r}, others {self.others!r}) "
+                "has no rank"
             )
 
 
@@ -52,12 +60,13 @@ class Judgement:
 class Rung:
     """Entries of one bracket at one step count, best first. To be read; a RungTable alone writes it."""
 
-    __slots__ = ("_best_first", "_by_number", "_newest", "_verdicts")
+    __slots__ = ("_best_first", "_by_number", "_newest", "_several", "_verdicts")
 
     def __init__(self) -> None:
         self._by_number: dict[int, Entry] = {}
         self._best_first: list[tuple[float, int]] = []  # (value, number)
         self._newest = 0  # the highest order
+        self._several = 0  # entries with further objectives
         self._verdicts: dict[int, Verdict] = {}
 
     def __len__(self) -> int:
@@ -82,12 +91,20 @@ class Rung:
             best_first = [place for place in best_first if self._by_number[place[1]].order <= entry.order]
         return Comparison(entry, best_first, held=held)
 
+    def rank(self, entry: Entry) -> int:
+        """Its place among those recorded before it, 1 being the best, by all objectives."""
+        if not (entry.others or self._several):
+            return self.compare(entry).rank
+        before = [e for e in self._by_number.values() if e.order <= entry.order and e.number != entry.number]
+        return best_first([*before, entry]).index(entry) + 1
+
     def clone(self) -> Rung:
         """The same entries, to be written without this one noticing."""
         twin = Rung()
         twin._by_number = dict(self._by_number)
         twin._best_first = list(self._best_first)
         twin._newest = self._newest
+        twin._several = self._several
         twin._verdicts = dict(self._verdicts)
         return twin
 
@@ -97,11 +114,13 @@ class Rung:
         self._verdicts[entry.number] = verdict
         insort(self._best_first, (entry.value, entry.number))
         self._newest = max(self._newest, entry.order)
+        self._several += bool(entry.others)
 
     def remove(self, number: int) -> None:
         """As if this trial had never been here."""
         entry = self._by_number.pop(number)
         del self._verdicts[number]
+        self._several -= bool(entry.others)
         del self._best_first[bisect_left(self._best_first, (entry.value, number))]
         self._newest = max((other.order for other in self._by_number.values()), default=0)
 
@@ -147,6 +166,18 @@ class Comparison:
     def _other(self, index: int) -> float:
         left_out = self._own is not None and index >= self._own
         return self._others[index + 1 if left_out else index][0]
+
+
+def best_first(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries by all objectives; by number where they are equally good."""
+    found = sorted(entries, key=lambda entry: (entry.value, entry.number))
+    wide = max((len(entry.others) for entry in found), default=0)
+    if not wide:
+        return found
+    unsaid = (math.inf,) * wide
+    y = np.array([(entry.value, *(entry.others or unsaid)) for entry in found])
+    worst = np.where(np.isfinite(y), y, -math.inf).max(axis=0)
+    return [found[i] for i in front_by_front(np.minimum(y, worst)).tolist()]
 
 
 _EMPTY = Rung()

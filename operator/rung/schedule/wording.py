@@ -6,7 +6,10 @@ turned back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from rung.api.facts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,7 @@ class Wording:
     metric: str = "objective"
     resource: str = "step"
     maximize: bool = False
+    others: tuple[tuple[str, bool], ...] = ()  # further objectives: their metrics, and whether they are maximised
 
     def figure(self, value: float, digits: int = 4) -> str:
         """The value as reported, to four digits: what differs further on is told by `pair`."""
@@ -40,6 +44,17 @@ class Wording:
         return (
             f"goes on at {self.resource} {step}: {self.metric} {shown} has rank {rank} of {of}, the best {keep} go on"
         )
+
+    def by_all(
+        self, verdict: Verdict, step: int, value: float, others: Sequence[float], *, rank: int, keep: int, of: int
+    ) -> str:
+        """Why a trial goes on or stops whose rank is that of all objectives."""
+        figures = [f"{self.metric} {self.figure(value)}"]
+        for (metric, maximize), other in zip(self.others, others, strict=False):
+            figures.append(f"{metric} {Wording(maximize=maximize).figure(other)}")
+        what = "stopped" if verdict is Verdict.STOP else "goes on"
+        shown = ", ".join(figures)
+        return f"{what} at {self.resource} {step}: {shown} has rank {rank} of {of} by all objectives, the best {keep} go on"
 
     def stays(self, step: int, at: int, value: float, *, rank: int, keep: int, of: int) -> str:
         """The same of a population's member, by what it said at the step `at`."""
