@@ -74,16 +74,17 @@ class Asha:
         if entry.rung == rungs[-1]:
             return Judgement(entry.number, entry.rung, Verdict.CONTINUE, self._wording.last(entry.rung, entry.value))
         rung = table.at(bracket, entry.rung)
-        seen, rank = rung.compare(entry), rung.rank(entry)
+        seen = rung.compare(entry)
         keep = self._places(table, entry, seen.n)
-        if entry.others:
+        if rung.has_several(entry):
+            rank = rung.rank(entry)
             verdict = Verdict.CONTINUE if rank <= keep else Verdict.STOP
             reason = self._wording.by_all(
                 verdict, entry.rung, entry.value, entry.others, rank=rank, keep=keep, of=seen.n
             )
             return Judgement(entry.number, entry.rung, verdict, reason)
-        if rank <= keep:
-            reason = self._wording.goes_on(entry.rung, entry.value, rank=rank, keep=keep, of=seen.n)
+        if seen.rank <= keep:
+            reason = self._wording.goes_on(entry.rung, entry.value, rank=seen.rank, keep=keep, of=seen.n)
             return Judgement(entry.number, entry.rung, Verdict.CONTINUE, reason)
         reason = self._wording.stopped(entry.rung, entry.value, seen.ranked(keep), keep=keep, of=seen.n)
         return Judgement(entry.number, entry.rung, Verdict.STOP, reason)

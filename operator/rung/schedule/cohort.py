@@ -88,13 +88,13 @@ def _members(cohort: Cohort, expected: Expected) -> list[int]:
 def _judged(table: RungTable, there: list[Entry], *, rung: int, places: int, wording: Wording) -> list[Judgement]:
     """Verdicts on the open entries of a complete rung, by number. Those judged before keep their word and rank."""
     ranked = best_first(there)
-    places = min(places, len(ranked))
+    places, several = min(places, len(ranked)), any(entry.others for entry in ranked)
     judgements = []
     for rank, entry in enumerate(ranked, 1):
         if table.verdict(entry.number, rung) is not Verdict.OPEN:
             continue
         verdict = Verdict.CONTINUE if rank <= places else Verdict.STOP
-        if entry.others:
+        if several:
             reason = wording.by_all(verdict, rung, entry.value, entry.others, rank=rank, keep=places, of=len(ranked))
         elif verdict is Verdict.CONTINUE:
             reason = wording.goes_on(rung, entry.value, rank=rank, keep=places, of=len(ranked))

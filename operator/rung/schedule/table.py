@@ -7,7 +7,7 @@ rungs of a study. Where entries have further objectives, `Rung.rank` and `best_f
 was not said counting as the worst that was; `compare` and the rung's own order go by the first alone.
 
     add, put, record   O(log n) comparisons           compare   O(log n), for the newest entry of a rung
-    rank               O(log n) with one objective, O(n log n) with two
+    rank               sorts all n, front by front
     copy               O(trials): rungs are shared between copies until one of them writes
 
 The table is an index over the record, never a memory of its own: built again from the entries it is the same.
@@ -91,10 +91,14 @@ class Rung:
             best_first = [place for place in best_first if self._by_number[place[1]].order <= entry.order]
         return Comparison(entry, best_first, held=held)
 
+    def has_several(self, entry: Entry) -> bool:
+        """Whether the entry, or one recorded before it, has further objectives."""
+        if entry.others or not self._several:
+            return bool(entry.others)
+        return any(other.others for other in self._by_number.values() if other.order <= entry.order)
+
     def rank(self, entry: Entry) -> int:
         """Its place among those recorded before it, 1 being the best, by all objectives."""
-        if not (entry.others or self._several):
-            return self.compare(entry).rank
         before = [e for e in self._by_number.values() if e.order <= entry.order and e.number != entry.number]
         return best_first([*before, entry]).index(entry) + 1
 
