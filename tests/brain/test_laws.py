@@ -27,7 +27,11 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "hyperband-restart": {"type": "Hyperband", "mode": "Restart", "resource": RESOURCE},
     "pbt": {"type": "PBT", "resource": RESOURCE, "pbt": {"population": 5, "intervalSteps": 2}},
     "pb2": {"type": "PB2", "resource": RESOURCE, "pbt": {"population": 5, "intervalSteps": 2}},
-    "pb2-many": {"type": "PB2", "resource": RESOURCE, "pbt": {"population": 4, "intervalSteps": 1, "quantile": "0.5"}},
+    "pb2-many": {
+        "type": "PB2",
+        "resource": {**RESOURCE, "max": 6},
+        "pbt": {"population": 4, "intervalSteps": 1, "quantile": "0.5"},
+    },
     "pbt-many": {"type": "PBT", "resource": RESOURCE, "pbt": {"population": 4, "intervalSteps": 2, "quantile": "0.5"}},
     "none-all": {"type": "None", "resource": RESOURCE},
     "asha-all": {"type": "ASHA", "resource": RESOURCE},

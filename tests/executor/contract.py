@@ -157,6 +157,7 @@ class ExecutorContract(ABC):
                         {"metric": "loss", "direction": "Minimize"},
                         {"metric": "off", "direction": "Maximize", "expression": "-abs(loss - 1)"},
                     ],
+                    limits={"trials": 5, "parallelism": 1},
                 ),
                 id="ASHA by two objectives",
             ),
