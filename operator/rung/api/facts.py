@@ -145,9 +145,7 @@ class RungRecord:
     verdict: Verdict
     reason: str = ""
     best: float | None = None  # best value up to this step, where the scheduler asks for it (MedianStop)
-    others: tuple[
-        float, ...
-    ] = ()  # the further objectives there, as reported; (): there are none, or not all were said
+    others: tuple[float, ...] = ()  # the further objectives there, as reported; (): none, or not all were said
 
 
 @dataclass(frozen=True, slots=True)
