@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rung.pareto import front_by_front
 from rung.schedule.asha import Asha
-from rung.schedule.fronts import front_by_front
 from rung.schedule.hyperband import Hyperband
 from rung.schedule.pasha import Pasha
 from rung.schedule.protocol import Entry, Membership, RungTable, Scheduler, Verdict

@@ -9,6 +9,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import log_ndtr
 
+from rung.pareto import free_boxes, hypervolume
 from rung.search.gp.acquisition import (
     log_ehvi,
     log_ehvi_slopes,
@@ -34,7 +35,6 @@ from rung.search.gp.model import (
     negative_log_posterior,
 )
 from rung.search.gp.scores import Score
-from rung.search.pareto import free_boxes, hypervolume
 from rung.space.space import Array
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rung.api.facts import Assignment, TrialState
+from rung.pareto import hypervolume
 from rung.search import Request, Sampler, Setting, Told
 from rung.search.gp.sampler import GPSampler
-from rung.search.pareto import hypervolume
 from rung.space.space import Space
 from tests.search.contract import LearnerContract
 from tests.search.problems import branching, mixed

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from rung.api.facts import Assignment, TrialState
 from rung.api.sampler import Restarts
+from rung.pareto import hypervolume
 from rung.search import Request, Sampler, Setting, Told
 from rung.search.cmaes import CmaesSampler
 from rung.search.evolution import EvolutionSampler, child
 from rung.search.nsga2 import Nsga2Sampler, crossed, polynomial
-from rung.search.pareto import hypervolume
 from rung.search.random import RandomSampler
 from rung.search.reinforce import ReinforceSampler
 from rung.space.dimensions import as_float

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from rung.api.facts import TrialState
+from rung.pareto import hypervolume
 from rung.search import Request, Sampler, Setting, Told
-from rung.search.pareto import hypervolume
 from rung.search.random import RandomSampler
 from rung.search.sobol import SobolSampler
 from rung.search.tpe import TPESampler

@@ -18,7 +18,7 @@ from rung.api.study import parse_study
 from rung.brain import Plan
 from rung.optimizer import NO_CLUSTER, Pause, Stop
 
-RESTS_ON = ("rung.search", "rung.space")
+RESTS_ON = ("rung.search", "rung.pareto", "rung.space")
 """Packages whose modules are a part of a proposal. What surrounds them (facts, records) is held by laws of its own."""
 
 

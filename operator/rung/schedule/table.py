@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung.api.facts import Verdict
-from rung.schedule.fronts import front_by_front
+from rung.pareto import front_by_front
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from rung.pareto import lonely_first
 from rung.search.evolution import mutated
 from rung.search.fitting import fitting
 from rung.search.observed import rows
-from rung.search.pareto import lonely_first
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator
 from rung.search.replay import Replay

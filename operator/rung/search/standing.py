@@ -26,8 +26,8 @@ from itertools import groupby
 import numpy as np
 
 from rung.api.facts import TrialState
+from rung.pareto import lonely_first, non_dominated, volume_first
 from rung.search.axes import Bools, Ints
-from rung.search.pareto import lonely_first, non_dominated, volume_first
 from rung.search.protocol import Told
 from rung.space.space import Array
 

@@ -27,10 +27,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from rung.pareto import BEHIND, contributions, in_ranges
 from rung.search.axes import Activity, Ints, axes_of
 from rung.search.fitting import fitting
 from rung.search.observed import Encoder, Observed
-from rung.search.pareto import BEHIND, contributions, in_ranges
 from rung.search.parzen import Parzen
 from rung.search.protocol import Proposal, Request, Setting, Told
 from rung.search.randomness import generator

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rung.pareto import crowding, free_boxes, non_dominated
 from rung.search.gp import acquisition
 from rung.search.gp.beliefs import Beliefs
 from rung.search.gp.knowledge import Knowledge
 from rung.search.gp.model import Posterior
-from rung.search.pareto import crowding, free_boxes, non_dominated
 from rung.space.space import Array
 
 MARGIN = 0.1  # of the front's range: how far beyond its worst values the reference point lies at least

@@ -9,10 +9,13 @@ All objectives are minimised. A point dominates another if it is nowhere worse a
 Volume and boxes are exact, by slices along the last objective: between two neighbouring values of it, what is won is
 the volume (are the boxes) of the points up to there in one objective less. That takes n log n steps for two objectives
 and a factor of n more for each further one. Sources: Deb et al. 2002, sections III-A and III-B (ranks, crowding);
-Guerreiro, Fonseca & Paquete 2021, section 4.1 (hypervolume by dimension sweep).
+Jensen 2003, section III-A (ranks of two objectives in one sweep); Guerreiro, Fonseca & Paquete 2021, section 4.1
+(hypervolume by dimension sweep); Schmucker et al. 2021 (asynchronous halving sorted by fronts).
 """
 
 from __future__ import annotations
+
+from bisect import bisect_right
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +52,12 @@ def non_dominated(points: Array) -> NDArray[np.bool_]:
 
 def ranks(points: Array) -> NDArray[np.int64]:
     """(n,) 0 for the front, 1 for the front of what is left without it, and so on."""
-    n = len(points)
-    rank = np.zeros(n, dtype=np.int64)
-    if points.shape[1] == 1:
+    n, m = points.shape
+    if m == 1:
         return np.asarray(np.unique(points[:, 0], return_inverse=True)[1], dtype=np.int64)
+    if m == 2:
+        return _ranks_of_two(points)
+    rank = np.zeros(n, dtype=np.int64)
     left = np.arange(n)
     level = 0
     while len(left):
@@ -61,6 +66,34 @@ def ranks(points: Array) -> NDArray[np.int64]:
         left = left[~front]
         level += 1
     return rank
+
+
+def _ranks_of_two(points: Array) -> NDArray[np.int64]:
+    """By ascending first objective a point is dominated by a front if the front's least second one is no larger, and those
+    ascend from front to front.
+    """
+    rank = np.zeros(len(points), dtype=np.int64)
+    least: list[float] = []  # of each front
+    before, its_rank = None, 0
+    for i in np.lexsort(points.T[::-1]).tolist():
+        point = (points[i, 0], points[i, 1])
+        if point != before:
+            before, its_rank = point, bisect_right(least, point[1])
+            least[its_rank : its_rank + 1] = [point[1]]
+        rank[i] = its_rank
+    return rank
+
+
+def front_by_front(points: Array) -> NDArray[np.intp]:
+    """(n,) the indices of the points, the first front first; within a front the loneliest, so that who comes first is spread
+    along it. Equally good ones stay in their order.
+    """
+    front = ranks(points)
+    loneliness = np.empty(len(points))
+    for level in range(int(front.max(initial=-1)) + 1):
+        at = np.flatnonzero(front == level)
+        loneliness[at] = crowding(points[at])
+    return np.asarray(np.lexsort((-loneliness, front)))
 
 
 def crowding(points: Array) -> Array:

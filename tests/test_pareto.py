@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rung.search.pareto import (
+from rung.pareto import (
     Array,
     contributions,
     crowding,
@@ -49,7 +49,9 @@ def test_the_front_holds_exactly_what_nothing_dominates(points: Array) -> None:
     assert non_dominated(points).tolist() == want
 
 
-@given(clouds(12))
+@given(
+    clouds(12) | arrays(np.float64, st.tuples(st.integers(20, 60), st.just(2)), elements=st.integers(0, 30).map(float))
+)
 def test_each_rank_is_the_front_of_what_is_left(points: Array) -> None:
     left, level = np.arange(len(points)), 0
     want = np.zeros(len(points), dtype=int)
