@@ -91,3 +91,23 @@ def test_a_trial_without_hope_stops_as_soon_as_there_are_enough_values() -> None
 )
 def test_a_trial_goes_on(level: float, whole_runs: int) -> None:
     assert set(verdicts(level, whole_runs=whole_runs)) == {GO}
+
+
+@pytest.mark.parametrize(
+    ("level", "stops"),
+    [pytest.param(0.5, True, id="far ahead of it"), pytest.param(0.305, False, id="where it may still come to")],
+)
+def test_who_has_not_ended_is_compared_with_too(level: float, *, stops: bool) -> None:
+    """Another trial is at epoch 6, and nobody has ended."""
+    scheduler, table, found = (
+        CurveExtrapolation(1, 12, wording=Wording(metric=METRIC, resource="epoch")),
+        RungTable(),
+        [],
+    )
+    for order, (number, step) in enumerate([(n, s) for n, steps in ((0, 6), (1, 5)) for s in range(1, steps + 1)]):
+        entry = Entry(number, step, (level if number else 0.3) + 0.5 * step**-1.0, order)
+        found.append(scheduler.judge(table, entry, 0))
+        table.add(entry, 0, found[-1].verdict)
+    assert [j.verdict for j in found[:-1]] == [GO] * 10
+    assert found[-1].verdict is (STOP if stops else GO)
+    assert "the best value so far of 1 others" in found[-1].reason or not stops

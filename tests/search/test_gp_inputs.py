@@ -15,12 +15,14 @@ from rung.search.gp.encoding import Encoding
 from rung.search.gp.forecast import forecast
 from rung.search.gp.knowledge import Reader
 from rung.search.gp.outputs import Violations, Warp
+from rung.search.gp.scores import situation
 from rung.space.space import Space
 from tests.search.problems import CONTINUOUS, FINITE, branching, mixed
 from tests.space.strategies import parameter
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
+X = parameter("x", "Double", min=0, max=1)
 WIDTH = parameter("width", "Int", min=1, max=900, scale="Log")
 odd = Space.of([
     WIDTH,
@@ -137,7 +139,7 @@ class TestForecast:
 
 class TestKnowledge:
     def test_what_a_history_says(self) -> None:
-        space = Space.of([parameter("x", "Double", min=0, max=1)])
+        space = Space.of([X])
         at = [{"x": k / 10} for k in range(8)]
         full = ((1.0, 0.9), (9.0, 0.3))
         history = [
@@ -162,6 +164,28 @@ class TestKnowledge:
         assert (known.errors[[2, 4], 0] > 0).all()
         assert known.pending[:, 0] == pytest.approx([0.3, 0.4])
 
+    def test_a_stopped_trial_is_hardly_better_than_the_best_whole_run(self) -> None:
+        """Those that went on fell by 0.5, so what was stopped at 0.3 would have come below 0."""
+        space = Space.of([X])
+        went_on = [((1.0, 0.8 + k / 100), (9.0, 0.3 + k / 100)) for k in range(12)]
+        history = [
+            Told(k, {"x": k / 100}, TrialState.SUCCEEDED, (curve[-1][1],), curve=curve)
+            for k, curve in enumerate(went_on)
+        ]
+        promising = ((1.0, 0.3),)
+        history += [
+            Told(12, {"x": 0.5}, TrialState.STOPPED, (0.3,), curve=promising),
+            Told(13, {"x": 0.6}, TrialState.RUNNING, curve=promising),
+            Told(14, {"x": 0.7}, TrialState.STOPPED, (0.9,), curve=((1.0, 0.9),)),
+        ]
+        known = Reader(Setting(space, target=9.0)).read(history)
+        assert known.stopped.tolist() == [False] * 12 + [True, False, True]
+        assert known.pruned
+        value, error = known.y[:, 0], known.errors[:, 0]
+        assert value[12] == pytest.approx(0.3)
+        assert value[13] < 0.3  # nobody has given up on it
+        assert 0 < error[14] <= (value[14] - 0.3) / 1.6
+
     def test_thousands_of_trials_make_a_model_of_some_hundreds_with_the_best_among_them(self) -> None:
         space = Space.of([parameter(f"x{i}", "Double", min=0, max=1) for i in range(3)])
         points = np.random.default_rng(0).random((3000, 3))
@@ -176,3 +200,19 @@ class TestKnowledge:
         at = np.random.default_rng(1).random((50, 3))
         target = beliefs.warps[0](((at - 0.4) ** 2).sum(axis=1))
         assert np.abs(beliefs.objectives[0].mean(at) - target).mean() < 0.1
+
+
+def test_where_trials_are_stopped_one_has_to_promise_clearly_more_than_the_incumbent() -> None:
+    space, setting = Space.of([X]), Setting(Space.of([X]), target=9.0)
+    curves = [((1.0, 1.0 + k / 10), (9.0, k / 10)) for k in range(8)]
+    history = [Told(k, {"x": k / 10}, TrialState.SUCCEEDED, (k / 10,), curve=curve) for k, curve in enumerate(curves)]
+    stopped = Told(8, {"x": 0.9}, TrialState.STOPPED, (1.8,), curve=((1.0, 1.8),))
+    goals = []
+    for told in (history, [*history, stopped]):
+        known = Reader(setting).read(told)
+        beliefs = Modeller(Encoding(space), 1, forecasts=True).beliefs(known)
+        score = situation(known, beliefs, (None,), wide=True).score
+        least = beliefs.objectives[0].mean(beliefs.phi[beliefs.rows]).min()
+        goals.append((score.best, least))
+    assert goals[0][0] == pytest.approx(goals[0][1])
+    assert goals[1][0] == pytest.approx(goals[1][1] - 0.1)

@@ -11,6 +11,7 @@ from rung.api.facts import Assignment, TrialState
 from rung.pareto import hypervolume
 from rung.search import Request, Sampler, Setting, Told
 from rung.search.gp.sampler import GPSampler
+from rung.search.sobol import SobolSampler
 from rung.space.space import Space
 from tests.search.contract import LearnerContract
 from tests.search.problems import branching, mixed
@@ -151,6 +152,30 @@ def test_trials_stopped_early_are_known_to_be_bad_and_unstopped_ones_count_more(
     proposal = sampler.propose(Request(SQUARE, 40, 0, history, {SQUARE.key(t.parameters) for t in history}))
     assert proposal is not None
     assert bowl(proposal.parameters) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("setting", "spread"),
+    [
+        pytest.param(Setting(SQUARE, target=9.0, parallelism=8), 20, id="two and a half for each worker"),
+        pytest.param(Setting(SQUARE, target=9.0, parallelism=8, trials=36), 12, id="a third of few trials"),
+        pytest.param(Setting(SQUARE, target=9.0, parallelism=2), 7, id="as many as without stops"),
+        pytest.param(Setting(SQUARE, target=9.0, parallelism=8, startup=5), 5, id="as the study says"),
+    ],
+)
+def test_where_trials_are_stopped_more_points_are_spread_out_first(setting: Setting, spread: int) -> None:
+    sampler, sobol, history = GPSampler(setting), SobolSampler(), list[Told]()
+    follows = []
+    for i in range(24):
+        ask = Request(SQUARE, i, 0, history, {SQUARE.key(t.parameters) for t in history})
+        proposal = sobol.propose(ask)
+        assert proposal is not None
+        follows.append(sampler.propose(ask) == proposal)
+        p = proposal.parameters
+        curve = tuple((float(s), bowl(p) + 1.0 / s) for s in range(1, 10))
+        kept, state = (curve, TrialState.SUCCEEDED) if i % 4 == 3 else (curve[:3], TrialState.STOPPED)
+        history.append(Told(i, p, state, (kept[-1][1],), curve=kept))
+    assert follows == [i < spread for i in range(24)]
 
 
 def test_trials_of_a_branching_space_become_better() -> None:

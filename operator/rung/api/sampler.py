@@ -78,7 +78,8 @@ class SamplerSpec(ApiModel):
     startup_trials: Positive | None = Field(
         default=None,
         description="Trials before a model is believed; if absent, for TPE and RandomForest 10, for GP 7, with several "
-        "objectives 5. For GP, TPE, RandomForest, CMAES, Evolution, NSGA2, Reinforce and Auto.",
+        "objectives 5, and once trials are stopped early at least 2.5 for each that runs at a time, but no more than a third of "
+        "limits.trials. For GP, TPE, RandomForest, CMAES, Evolution, NSGA2, Reinforce and Auto.",
     )
     cmaes: CmaesOptions | None = Field(default=None, description="Options of sampler CMAES.")
 

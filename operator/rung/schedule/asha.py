@@ -76,18 +76,20 @@ class Asha:
         rung = table.at(bracket, entry.rung)
         seen = rung.compare(entry)
         keep = self._places(table, entry, seen.n)
-        if rung.has_several(entry):
-            rank = rung.rank(entry)
-            verdict = Verdict.CONTINUE if rank <= keep else Verdict.STOP
-            reason = self._wording.by_all(
-                verdict, entry.rung, entry.value, entry.others, rank=rank, keep=keep, of=seen.n
-            )
-            return Judgement(entry.number, entry.rung, verdict, reason)
-        if seen.rank <= keep:
-            reason = self._wording.goes_on(entry.rung, entry.value, rank=seen.rank, keep=keep, of=seen.n)
-            return Judgement(entry.number, entry.rung, Verdict.CONTINUE, reason)
-        reason = self._wording.stopped(entry.rung, entry.value, seen.ranked(keep), keep=keep, of=seen.n)
-        return Judgement(entry.number, entry.rung, Verdict.STOP, reason)
+        several = rung.has_several(entry)
+        rank = rung.rank(entry) if several else seen.rank
+        verdict = Verdict.CONTINUE if rank <= keep else Verdict.STOP
+        reason = self._wording.ranked(
+            verdict,
+            entry.rung,
+            entry.value,
+            seen.ranked(keep),
+            rank=rank,
+            keep=keep,
+            of=seen.n,
+            others=entry.others if several else None,
+        )
+        return Judgement(entry.number, entry.rung, verdict, reason)
 
     def _places(self, table: RungTable, entry: Entry, n: int) -> int:  # noqa: ARG002 - for those who count otherwise
         """How many of n may go on."""

@@ -94,12 +94,15 @@ def _judged(table: RungTable, there: list[Entry], *, rung: int, places: int, wor
         if table.verdict(entry.number, rung) is not Verdict.OPEN:
             continue
         verdict = Verdict.CONTINUE if rank <= places else Verdict.STOP
-        if several:
-            reason = wording.by_all(verdict, rung, entry.value, entry.others, rank=rank, keep=places, of=len(ranked))
-        elif verdict is Verdict.CONTINUE:
-            reason = wording.goes_on(rung, entry.value, rank=rank, keep=places, of=len(ranked))
-        else:
-            limit = ranked[places - 1].value
-            reason = wording.stopped(rung, entry.value, limit, keep=places, of=len(ranked))
+        reason = wording.ranked(
+            verdict,
+            rung,
+            entry.value,
+            ranked[places - 1].value,
+            rank=rank,
+            keep=places,
+            of=len(ranked),
+            others=entry.others if several else None,
+        )
         judgements.append(Judgement(entry.number, rung, verdict, reason))
     return sorted(judgements, key=lambda judgement: judgement.number)

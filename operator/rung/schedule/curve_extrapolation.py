@@ -5,8 +5,9 @@
 
 Each shape gives a forecast at t = 1, normal with the variance that least squares gives it, residuals and parameters both. Shapes
 are averaged by their likelihood with the noise integrated out, RSS**(-k / 2). The trial stops if the probability that it ends
-below the best whole run so far is less than DOUBT. Later values weigh more, by t: they say more about where a curve
-ends. The best so far at a step never stops there, and nobody does before there are POINTS values and a whole run.
+below the best value of any other trial so far, whole run or not, is less than DOUBT: whoever is that far already will
+hardly end above it. Later values weigh more, by t: they say more about where a curve ends. The best so far at a step never
+stops there, and nobody does before there are POINTS values.
 
 Values are compared at every whole step from resource.min on, or at 32 evenly spaced ones, like the median rule does:
 that is all that the record holds, and a verdict can be repeated from it.
@@ -33,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rung.schedule.at_steps import AtSteps
-from rung.schedule.protocol import Entry, RungTable, Statistic, Verdict
+from rung.schedule.protocol import Entry, Rung, RungTable, Statistic, Verdict
 from rung.schedule.rungs import evenly
 from rung.schedule.wording import Wording
 
@@ -71,15 +72,17 @@ class CurveExtrapolation(AtSteps):
         if entry.rung == self._end:
             return Verdict.CONTINUE, wording.last(entry.rung, value)
         t, y = self._curve(table, entry)
-        whole = [e.value for e in table.at(0, self._end) if e.order < entry.order]
-        if len(y) < POINTS or not whole:
-            return Verdict.CONTINUE, wording.unforeseen(entry.rung, value, points=len(y), runs=len(whole))
-        chance, mean = forecast(t, y, whole[0])
+        others = [v for v in (_best_of_others(table.at(0, step), entry) for step in self._steps) if v is not None]
+        if len(y) < POINTS or not others:
+            return Verdict.CONTINUE, wording.unforeseen(entry.rung, value, points=len(y))
+        goal = min(others)
+        chance, mean = forecast(t, y, goal)
         is_best = table.at(0, entry.rung).compare(entry).rank == 1
         if chance < DOUBT and not is_best:
-            reason = wording.hopeless(entry.rung, value, mean, whole[0], end=self._end, chance=chance, of=len(whole))
-            return Verdict.STOP, reason
-        return Verdict.CONTINUE, wording.hopeful(entry.rung, value, mean, whole[0], end=self._end, chance=chance)
+            seen = {e.number for step in self._steps for e in table.at(0, step) if e.order < entry.order}
+            of = len(seen - {entry.number})
+            return Verdict.STOP, wording.hopeless(entry.rung, value, mean, goal, end=self._end, chance=chance, of=of)
+        return Verdict.CONTINUE, wording.hopeful(entry.rung, value, mean, goal, end=self._end, chance=chance)
 
     def _curve(self, table: RungTable, entry: Entry) -> tuple[Array, Array]:
         """What the trial has said up to this entry: shares of the last step, and values."""
@@ -87,6 +90,11 @@ class CurveExtrapolation(AtSteps):
         said = [(e.rung, e.value) for e in before if e is not None and e.order < entry.order]
         points = np.array([*said, (entry.rung, entry.value)], dtype=float)
         return points[:, 0] / self._end, points[:, 1]
+
+
+def _best_of_others(rung: Rung, entry: Entry) -> float | None:
+    """The best value that another trial recorded at the rung before the entry."""
+    return next((e.value for e in rung if e.order < entry.order and e.number != entry.number), None)
 
 
 def forecast(t: Array, y: Array, best: float) -> tuple[float, float]:

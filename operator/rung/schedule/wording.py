@@ -34,27 +34,32 @@ class Wording:
                 return shown
         return self.figure(value, 17), self.figure(limit, 17)
 
-    def stopped(self, step: int, value: float, limit: float, *, keep: int, of: int) -> str:
-        """Why a trial that is not among the best `keep` of `of` stops; `limit` is the value of the last of those."""
-        return f"stopped at {self.resource} {step}: {self._beyond(value, limit, keep=keep, of=of)}"
-
-    def goes_on(self, step: int, value: float, *, rank: int, keep: int, of: int) -> str:
-        """Why a trial among the best `keep` of `of` goes on."""
-        shown = self.figure(value)
-        return (
-            f"goes on at {self.resource} {step}: {self.metric} {shown} has rank {rank} of {of}, the best {keep} go on"
-        )
-
-    def by_all(
-        self, verdict: Verdict, step: int, value: float, others: Sequence[float], *, rank: int, keep: int, of: int
+    def ranked(
+        self,
+        verdict: Verdict,
+        step: int,
+        value: float,
+        limit: float,
+        *,
+        rank: int,
+        keep: int,
+        of: int,
+        others: Sequence[float] | None = None,
     ) -> str:
-        """Why a trial goes on or stops whose rank is that of all objectives."""
-        figures = [f"{self.metric} {self.figure(value)}"]
-        for (metric, maximize), other in zip(self.others, others, strict=False):
-            figures.append(f"{metric} {Wording(maximize=maximize).figure(other)}")
+        """Why a trial goes on or stops where the best `keep` of `of` go on; `limit` is the value of the last of those. With
+        `others`, its values of further objectives, the rank is that of all.
+        """
         what = "stopped" if verdict is Verdict.STOP else "goes on"
-        shown = ", ".join(figures)
-        return f"{what} at {self.resource} {step}: {shown} has rank {rank} of {of} by all objectives, the best {keep} go on"
+        if others is None and verdict is Verdict.STOP:
+            why = self._beyond(value, limit, keep=keep, of=of)
+        elif others is None:
+            why = f"{self.metric} {self.figure(value)} has rank {rank} of {of}, the best {keep} go on"
+        else:
+            figures = [f"{self.metric} {self.figure(value)}"]
+            for (metric, maximize), other in zip(self.others, others, strict=False):
+                figures.append(f"{metric} {Wording(maximize=maximize).figure(other)}")
+            why = f"{', '.join(figures)} has rank {rank} of {of} by all objectives, the best {keep} go on"
+        return f"{what} at {self.resource} {step}: {why}"
 
     def stays(self, step: int, at: int, value: float, *, rank: int, keep: int, of: int) -> str:
         """The same of a population's member, by what it said at the step `at`."""
@@ -119,7 +124,7 @@ class Wording:
         shown, border = self.pair(forecast, best)
         return (
             f"stopped at {self.resource} {step}: {self.metric} {self.figure(value)}, its forecast {shown} for "
-            f"{self.resource} {end} is worse than {border}, the best of {of} whole runs (chance {chance:.1%})"
+            f"{self.resource} {end} is worse than {border}, the best value so far of {of} others (chance {chance:.1%})"
         )
 
     def hopeful(self, step: int, value: float, forecast: float, best: float, *, end: int, chance: float) -> str:
@@ -130,9 +135,9 @@ class Wording:
             f"{self.resource} {end} may beat {border} (chance {chance:.1%}), or no other trial was as good here"
         )
 
-    def unforeseen(self, step: int, value: float, *, points: int, runs: int) -> str:
+    def unforeseen(self, step: int, value: float, *, points: int) -> str:
         """Too little to go by."""
         return (
             f"goes on at {self.resource} {step}: {self.metric} {self.figure(value)}, "
-            f"{points} values and {runs} whole runs say too little for a forecast"
+            f"{points} of its values say too little for a forecast, or there is no other trial to compare it with"
         )

@@ -12,6 +12,8 @@ earlier calls: models are remembered by the facts they rest on.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rung.search.fitting import fitting
@@ -28,6 +30,16 @@ from rung.space.space import Array
 STARTUP, STARTUP_OF_SEVERAL = 7, 5
 """Sobol' points before the model is believed: with one objective, and with several. Ten with one leave .08 more regret after
 25 trials, no less after 100."""
+
+ROUNDS = 2.5
+"""Sobol' points for each worker, at least, once a scheduler has stopped trials: these cost little, say less than a whole
+run, and those that run beside them have hardly begun. With eight workers, on six problems with learning curves, regret at half of
+the clock and at its end is .41 and .30 with STARTUP points, .40 and .28 with 14, .38 and .27 with 20 (20 seeds each, errors .02
+and .01).
+"""
+
+AT_MOST = 3
+"""Of so many trials of the study's limit one at most is such a point."""
 
 ENOUGH = 4
 """Finished trials without which no model is made, however many are running."""
@@ -82,6 +94,10 @@ class GPSampler:
     def _is_enough(self, known: Knowledge, number: int) -> bool:
         usual = STARTUP if self._setting.objectives == 1 else STARTUP_OF_SEVERAL
         startup = usual if self._setting.startup is None else self._setting.startup
+        if self._setting.startup is None and known.pruned:
+            wanted = math.ceil(ROUNDS * self._setting.parallelism)
+            trials = self._setting.trials
+            startup = max(usual, wanted if trials is None else min(wanted, trials // AT_MOST))
         own = int((known.measured & (known.source == 0)).sum())
         finished = own + int(known.failed.sum())
         others = int((known.measured & (known.source > 0)).sum())

@@ -28,6 +28,11 @@ full they lead to the ends of the front, where one objective can hardly get bett
 Together with five points at the start in the place of seven, hypervolume after 60 trials changed by +.03 ± .01 on four
 spheres like dtlz2 and by −.02 ± .03 on three fronts like zdt1; paired, 8 seeds each.
 """
+WORTH = 0.1
+"""Deviations of the targets by which a trial has to promise more than the incumbent, where a scheduler stops trials. Without, the
+search ends in the incumbent's neighbourhood, where each trial is hardly different and stopped: without it and without
+`knowledge.HARDLY` regret on learning curves was .03 ± .03 higher at half of the clock, .02 ± .02 at its end (10 seeds).
+"""
 FRONT = {2: 200, 3: 24}  # points of the front that count, by objectives: about as many boxes as can be afforded
 FRONT_OF_MANY = 9
 
@@ -111,7 +116,8 @@ def situation(known: Knowledge, beliefs: Beliefs, references: tuple[float | None
         own, u = np.vstack([own, expected]), np.vstack([u, known.pending])
     if len(beliefs.objectives) == 1:
         order = np.argsort(own[:, 0], kind="stable")
-        return Situation(Score(beliefs.objectives, beliefs.constraints, float(own[order[0], 0]), None), u[order])
+        goal = float(own[order[0], 0]) - (WORTH if known.pruned else 0.0)
+        return Situation(Score(beliefs.objectives, beliefs.constraints, goal, None), u[order])
     front = np.flatnonzero(non_dominated(own))
     lonely = front[np.argsort(-crowding(own[front]), kind="stable")]
     y = own[lonely[: FRONT.get(own.shape[1], FRONT_OF_MANY)]]
