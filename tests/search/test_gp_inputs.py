@@ -203,7 +203,8 @@ class TestKnowledge:
 
 
 def test_where_trials_are_stopped_one_has_to_promise_clearly_more_than_the_incumbent() -> None:
-    space, setting = Space.of([X]), Setting(Space.of([X]), target=9.0)
+    space = Space.of([X])
+    setting = Setting(space, target=9.0)
     curves = [((1.0, 1.0 + k / 10), (9.0, k / 10)) for k in range(8)]
     history = [Told(k, {"x": k / 10}, TrialState.SUCCEEDED, (k / 10,), curve=curve) for k, curve in enumerate(curves)]
     stopped = Told(8, {"x": 0.9}, TrialState.STOPPED, (1.8,), curve=((1.0, 1.8),))
