@@ -110,4 +110,4 @@ def test_who_has_not_ended_is_compared_with_too(level: float, *, stops: bool) ->
         table.add(entry, 0, found[-1].verdict)
     assert [j.verdict for j in found[:-1]] == [GO] * 10
     assert found[-1].verdict is (STOP if stops else GO)
-    assert "the best value so far of 1 others" in found[-1].reason or not stops
+    assert "the best value so far of 1 other (chance" in found[-1].reason or not stops

@@ -255,6 +255,27 @@ class TestModel:
         assert with_.mean_and_deviation(at)[0] == pytest.approx(told.mean_and_deviation(at)[0], abs=1e-6)
         assert with_.mean_and_deviation(at)[1] == pytest.approx(told.mean_and_deviation(at)[1], rel=1e-6)
 
+    @pytest.mark.parametrize("pending", [0, 4])
+    def test_its_skill_is_what_it_says_of_points_left_out(self, pending: int) -> None:
+        rng = np.random.default_rng(3)
+        phi, more = rng.random((15, 2)), rng.random((pending, 2))
+        y, known = np.sin(4 * phi[:, 0]) + 0.3 * rng.standard_normal(15), rng.uniform(0, 0.2, 15)
+        hyper = Hyper(np.log([0.6, 0.9, 1.1, 0.05]), np.arange(2))
+        misses, spread = 0.0, 0.0
+        for i in range(15):
+            others = np.arange(15) != i
+            without = Posterior(hyper, phi[others], y[others], known[others])
+            misses += (y[i] - without.mean(phi[i : i + 1])[0]) ** 2
+            spread += (y[i] - y[others].mean()) ** 2
+        model = Posterior(hyper, phi, y, known, more if pending else None)
+        assert model.skill == pytest.approx(1 - misses / spread, rel=1e-6)
+        assert 0.2 < model.skill < 0.95
+
+    @pytest.mark.parametrize("n", [1, 6])
+    def test_of_equal_targets_there_is_nothing_to_explain(self, n: int) -> None:
+        phi = np.random.default_rng(0).random((n, 2))
+        assert Posterior(Hyper(np.zeros(4), np.arange(2)), phi, np.full(n, 0.3), np.zeros(n)).skill == 0.0
+
     def test_a_fit_finds_what_matters_and_how_noisy_it_is(self) -> None:
         rng = np.random.default_rng(5)
         phi = rng.random((80, 4))

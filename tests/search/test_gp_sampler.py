@@ -178,6 +178,21 @@ def test_where_trials_are_stopped_more_points_are_spread_out_first(setting: Sett
     assert follows == [i < spread for i in range(24)]
 
 
+@pytest.mark.parametrize(("slope", "on_faces"), [(0.0, False), (1.0, True)])
+def test_a_plain_is_searched_inside_and_not_along_its_faces(slope: float, *, on_faces: bool) -> None:
+    """Where nothing explains what trials say. With a slope the search goes to the face that it leads down to."""
+    space = Space.of([parameter(f"x{i}", "Double", min=0, max=1) for i in range(6)])
+    rng = np.random.default_rng(1)
+
+    def outcome(p: Assignment) -> Outcome:
+        return (slope * number(p["x0"]) + 0.02 * rng.random(),), ()
+
+    tried = study(Setting(space), outcome, 60)
+    everywhere = np.array([space.encode(t.parameters) for t in tried[40::2]])
+    share = float(((everywhere < 0.01) | (everywhere > 0.99)).any(axis=1).mean())
+    assert (share > 0.5) is on_faces
+
+
 def test_trials_of_a_branching_space_become_better() -> None:
     def outcome(p: Assignment) -> Outcome:
         return ({"svm": 1.0, "forest": 0.0, "linear": 2.0}[str(p["model"])] + abs(number(p.get("depth", 0)) - 3),), ()

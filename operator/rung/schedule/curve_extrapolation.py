@@ -79,8 +79,7 @@ class CurveExtrapolation(AtSteps):
         chance, mean = forecast(t, y, goal)
         is_best = table.at(0, entry.rung).compare(entry).rank == 1
         if chance < DOUBT and not is_best:
-            seen = {e.number for step in self._steps for e in table.at(0, step) if e.order < entry.order}
-            of = len(seen - {entry.number})
+            of = max(table.at(0, step).compare(entry).n - 1 for step in self._steps)
             return Verdict.STOP, wording.hopeless(entry.rung, value, mean, goal, end=self._end, chance=chance, of=of)
         return Verdict.CONTINUE, wording.hopeful(entry.rung, value, mean, goal, end=self._end, chance=chance)
 

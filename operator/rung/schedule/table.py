@@ -3,7 +3,7 @@
 An `Entry` is one trial's value at one rung, with its place in the order in which the study recorded them. Smaller is
 better here (the brain turns signs) and values are finite. A `Rung` is all entries of one bracket at one step count,
 best first: by value, then by trial number, so nothing ties and arrival order never decides. A `RungTable` is all
-rungs of a study. Where entries have further objectives, `Rung.rank` and `best_first` go by all of them (`fronts`), what
+rungs of a study. Where entries have further objectives, `Rung.rank` and `best_first` go by all of them (`rung.pareto`), what
 was not said counting as the worst that was; `compare` and the rung's own order go by the first alone.
 
     add, put, record   O(log n) comparisons           compare   O(log n), for the newest entry of a rung

@@ -122,9 +122,10 @@ class Wording:
     ) -> str:
         """Why a forecast stops a trial."""
         shown, border = self.pair(forecast, best)
+        others = "1 other" if of == 1 else f"{of} others"
         return (
             f"stopped at {self.resource} {step}: {self.metric} {self.figure(value)}, its forecast {shown} for "
-            f"{self.resource} {end} is worse than {border}, the best value so far of {of} others (chance {chance:.1%})"
+            f"{self.resource} {end} is worse than {border}, the best value so far of {others} (chance {chance:.1%})"
         )
 
     def hopeful(self, step: int, value: float, forecast: float, best: float, *, end: int, chance: float) -> str:

@@ -60,6 +60,11 @@ class Beliefs:
     warps: tuple[Warp, ...]
     constraints: tuple[tuple[Posterior, float], ...]  # feasible where the target is at most the number
 
+    @property
+    def skill(self) -> float:
+        """Of the model that explains most."""
+        return max(model.skill for model in (*self.objectives, *(model for model, _ in self.constraints)))
+
 
 class Modeller:
     """Makes beliefs of knowledge. Remembers fits by the data they are fits of."""

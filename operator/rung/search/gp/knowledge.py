@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rung.api.facts import TrialState
-from rung.search.gp.forecast import forecast
+from rung.search.gp.forecast import Curve, forecast
 from rung.search.observed import Encoder, sources
 from rung.search.protocol import Setting, Told
 from rung.space.space import Array
@@ -87,10 +87,9 @@ class Reader:
         failed = np.array([trial.state in _BROKEN and not trial.objectives for trial in says], dtype=bool)
         stopped = np.zeros(n, dtype=bool)
         if setting.target is not None:
-            stopped = np.array(
-                [_is_partial(trial, setting.target) and trial.state.finished for trial in says], dtype=bool
-            )
-            _complete(says, y, errors, source, setting.target)
+            partial = np.array([_is_partial(trial, setting.target) for trial in says], dtype=bool)
+            stopped = partial & np.array([trial.state.finished for trial in says], dtype=bool)
+            _complete([trial.curve for trial in says], y, errors, partial, stopped, source, setting.target)
         pending = [i for i, trial in enumerate(told) if not trial.state.finished and not trial.source]
         return Knowledge(observed.u[spoken], y, errors, violations, failed, stopped, source, observed.u[pending])
 
@@ -104,21 +103,25 @@ def _table(rows: Sequence[Sequence[float] | None], columns: int) -> Array:
     return np.array([row or nothing for row in rows], dtype=float).reshape(len(rows), columns)
 
 
-def _complete(says: Sequence[Told], y: Array, errors: Array, source: NDArray[np.intp], target: float) -> None:
+def _complete(
+    curves: Sequence[Curve],
+    y: Array,
+    errors: Array,
+    partial: NDArray[np.bool_],
+    stopped: NDArray[np.bool_],
+    source: NDArray[np.intp],
+    target: float,
+) -> None:
     """Put forecasts of the first objective in the place of what unfinished and stopped trials had come to."""
-    for k in np.unique(source):
-        rows = [i for i, of in enumerate(source.tolist()) if of == k]
-        partial = np.array([_is_partial(says[i], target) for i in rows]) > 0
-        if not partial.any():
-            continue
-        finals = np.where(partial, np.nan, y[rows, 0])
-        value, error = forecast([says[i].curve for i in rows], finals, target)
-        stopped = partial & np.array([says[i].state.finished for i in rows])
+    for k in np.unique(source[partial]):
+        rows = np.flatnonzero(source == k)
+        finals = np.where(partial[rows], np.nan, y[rows, 0])
+        value, error = forecast([curves[i] for i in rows.tolist()], finals, target)
         if not np.isnan(finals).all():
-            _judged(value, error, stopped, float(np.nanmin(finals)))
-        at = np.array(rows)[partial]
-        y[at, 0] = value[partial]
-        errors[at, 0] = np.hypot(error[partial], errors[at, 0])
+            _judged(value, error, stopped[rows], float(np.nanmin(finals)))
+        at, found = rows[partial[rows]], partial[rows]
+        y[at, 0] = value[found]
+        errors[at, 0] = np.hypot(error[found], errors[at, 0])
         y[at[np.isnan(y[at]).any(axis=1)]] = np.nan  # some objectives are not known yet
 
 

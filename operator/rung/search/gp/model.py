@@ -47,6 +47,7 @@ and .37 with those, .38 without bends."""
 LOWEST, HIGHEST = np.log(0.01), np.log(100.0)  # of a length scale: beyond, nothing changes on the unit cube
 LEAST_NOISE, MOST_NOISE = np.log(1e-6), 2.0
 SLOWEST, FASTEST = np.log(1e-4), np.log(2.0)  # of c: nothing is forgotten, and all within a few units
+LEAST_SPREAD = 1e-12  # of targets, as a variance: less is rounding
 MOST_BENT = 6.0  # of b: half of the axis is then what the ninth part at one end was
 START = (-0.69, -4.0)
 """Where fits begin: log ℓ − ½ log d, log σ². From more noise, structure is often mistaken for noise: regret after 50 trials
@@ -235,6 +236,19 @@ class Posterior:
         top = np.asfortranarray(self.factor[:n, :n])
         half = dtrsm(1.0, top, self.y[:, None], lower=1)
         self.alpha = dtrsm(1.0, top, half, lower=1, trans_a=1)[:, 0]
+
+    @property
+    def skill(self) -> float:
+        """Share of the targets' variance that the model explains of points left out of it, one at a time: at most 1, and 0
+        where it says no more of them than the mean of the others does (Rasmussen & Williams 2006, equation 5.12).
+        """
+        n = len(self.y)
+        spread = float(((self.y - self.y.mean()) ** 2).sum()) * (n / (n - 1)) ** 2 if n > 1 else 0.0
+        if spread < LEAST_SPREAD * n:
+            return 0.0
+        lower, _ = dpotri(self.factor[:n, :n], lower=1)
+        misses = self.alpha / np.diag(lower)
+        return 1.0 - float(misses @ misses) / spread
 
     def mean(self, phi: Array) -> Array:
         """(m,) of the noise-free target."""
